@@ -1,0 +1,80 @@
+"""Scenario and Check: the two halves of a test. A scenario acts, a check judges what was recorded."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+from conformance.probe.transcript import Transcript
+
+if TYPE_CHECKING:
+    from conformance.probe.stage import Stage
+
+
+class Grade(IntEnum):
+    """What the target lets the suite do (suite.md, "Target and driver")."""
+
+    G0 = 0
+    G1 = 1
+    G2 = 2
+    G3 = 3
+
+
+class Effect(StrEnum):
+    """What a scenario does to the target."""
+
+    READ = "read"
+    WRITE_OWN = "write-own"
+    DISRUPTIVE = "disruptive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """An act: drives the target through a Stage, which records. Never judges."""
+
+    name: str
+    grade: Grade
+    effect: Effect
+    budget_seconds: float
+    budget_reason: str
+    act: Callable[["Stage"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Which bytes: an exchange by its label and, where it matters, an offset into its body."""
+
+    exchange: str
+    at: int | None = None  # nanoseconds of the run
+    observed: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing seen. `holds` False is a violation of `clause`; True is positive evidence for it."""
+
+    clause: str
+    holds: bool
+    expected: str
+    observed: str
+    evidence: Evidence | None = None
+
+
+class CannotJudge(Exception):
+    """The transcript lacks the prerequisite (its positive twin did not happen): not_testable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A pure judgement over the transcript of one scenario.
+
+    `judge` yields findings. No finding at all counts as not_testable, never as a pass; the severity of a
+    finding that does not hold comes from the keyword of its clause. Raises CannotJudge.
+    """
+
+    id: str
+    title: str
+    clauses: Sequence[str]
+    profile: str
+    scenario: str
+    judge: Callable[[Transcript], Iterable[Finding]]
