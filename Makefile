@@ -1,0 +1,48 @@
+# Every target makes the environment that it needs; nothing has to be installed beforehand but Python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+RUNS   := busproof-runs
+
+.DEFAULT_GOAL := help
+.PHONY: help certify test lint bench crash mutants nginx clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: no '$(PYTHON)' here; say PYTHON=/path/to/python3.11-or-later"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: '$(PYTHON)' is older than 3.11; say PYTHON=…"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+certify: $(READY)  ## certify the reference server: one run unwired, one run wired
+	$(BIN)/busproof run --reference --profile descoped --out $(RUNS)/descoped
+	$(BIN)/busproof run --reference --out $(RUNS)/core
+
+test: $(READY)  ## the ordinary tests
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(READY)  ## style, types, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_import_contract.py
+
+bench: $(READY)  ## measure against sse-starlette on uvicorn; writes docs/performance.md
+	$(BIN)/python -m tests.benchmarks --write docs/performance.md
+
+crash: $(READY)  ## at least 100 kills of the real process; writes docs/evidence/crash.json
+	BUSPROOF_KILLS=100 $(BIN)/pytest -q tests/crash --timeout 1800
+
+mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
+	$(BIN)/python -m tests.suite.mutants
+
+nginx: $(READY)  ## the stream through a real nginx (Debian's nginx-light) with its default settings
+	$(BIN)/pytest -q tests/nginx
+
+clean:  ## remove the environment and the runs
+	rm -rf $(VENV) $(RUNS)
