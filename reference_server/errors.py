@@ -27,11 +27,11 @@ _STEP_UP_CHALLENGE: HeaderLines = ((b"WWW-Authenticate", b'Bearer error="insuffi
 
 
 class Refusal(Exception):
-    """An answer that refuses: `Refusal("node_not_found")`, or `Refusal(None, status=405, headers=…)` without a code.
+    """An answer that refuses: `Refusal("node_not_found")`, or without a code `Refusal(None, status=405)`.
 
     `detail` replaces the fixed sentence only where it holds nothing but the caller's own values. `extra` are
-    further members of the problem (`child_counts`, `dimension`, `relation_path`). Raises KeyError for a code or
-    status that the tables do not have.
+    further members of the problem (`child_counts`, `dimension`, `relation_path`). Raises KeyError for a code
+    or a status that the tables do not have.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The problems table: every code that the server can answer with, and the one sentence that goes with it (ERR-5).
+"""The problems table: every code that the server answers with, and its one sentence (ERR-5).
 
 A row is (status, sentence) and, where they differ from the rule, the title and the reason of a denial.
 Statuses and codes: contract_facts section 6 and protocol.md; what is marked "ours" has no published code.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
-# contract_facts 1.3: the tenancy and bridge surfaces title a problem with its code, the node surface with the phrase.
+# contract_facts 1.3: tenancy and bridge title a problem with its code, the node surface with the phrase.
 _UPPER_CASE_WORDS = MappingProxyType({"cidr": "CIDR", "acme": "ACME", "nsk": "NSK", "psk": "PSK"})
 
 
