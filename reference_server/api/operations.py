@@ -80,7 +80,7 @@ _OPERATOR_PORTS = ("RelationChecker", "Store")
 _BUS_501 = "signed_event_bus_not_provisioned"
 
 _NODE = "/v1/nodes/{id}"
-_TOKENS = "/v1/projects/{project_id}/bootstrap-tokens"  # noqa: S105 - a path, no secret
+_TOKENS = "/v1/projects/{project_id}/bootstrap-tokens"
 _RESOURCES = "/v1/projects/{project_id}/resources"
 _LABELS = "/v1/objects/{kind}/{id}/labels"
 _ENTRY = f"{_NODE}/state/{{bucket}}/{{key}}"
