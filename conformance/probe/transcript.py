@@ -18,6 +18,7 @@ class Ending(StrEnum):
     TIMEOUT = "timeout"  # nothing came within the budget
     LEFT = "left"  # we hung up on purpose
     REFUSED = "refused"  # no connection
+    MALFORMED = "malformed"  # the bytes are no HTTP response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request and all that came back. `request_raw` is redacted of credentials."""
+    """One request and all that came back, redacted of credentials.
+
+    `request_raw` holds the bytes of a request that was sent by hand, and is empty otherwise.
+    """
 
     id: int
     label: str  # what the scenario calls it, unique within the scenario
@@ -60,6 +64,7 @@ class Exchange:
     received: tuple[Received, ...]
     ended_at: int
     ending: Ending
+    request_raw: bytes = b""
 
     @property
     def body(self) -> bytes:
