@@ -100,7 +100,7 @@ nodes = Table(
     "nodes",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("domain_id", Text, nullable=False, index=True),
+    Column("domain_id", Text, nullable=False),
     Column("project_id", Text),
     Column("resource_id", Text, index=True),
     Column("name", Text),
@@ -116,6 +116,15 @@ nodes = Table(
     Column("binary_checksum", Text),
     Column("nat_summary", LargeBinary),
     Column("reconcile", Boolean, nullable=False, server_default=text("false")),  # LOG-8
+    Index("nodes_of_domain", "domain_id", "id"),
+    Index(  # no two live Nodes of a Domain share an address, whatever the allocator thinks
+        "nodes_mesh_ip",
+        "domain_id",
+        "mesh_ip",
+        unique=True,
+        sqlite_where=text("deregistered_at IS NULL"),
+        postgresql_where=text("deregistered_at IS NULL"),
+    ),
 )
 
 peers = Table(
