@@ -2,30 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from conformance.probe.transcript import Transcript
+from conformance.target.grade import Effect, Grade
 
 if TYPE_CHECKING:
     from conformance.probe.stage import Stage
 
-
-class Grade(IntEnum):
-    """What the target lets the suite do (suite.md, "Target and driver")."""
-
-    G0 = 0
-    G1 = 1
-    G2 = 2
-    G3 = 3
-
-
-class Effect(StrEnum):
-    """What a scenario does to the target."""
-
-    READ = "read"
-    WRITE_OWN = "write-own"
-    DISRUPTIVE = "disruptive"
+__all__ = ["CannotJudge", "Check", "Effect", "Evidence", "Finding", "Grade", "Scenario"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +54,9 @@ class Check:
     """A pure judgement over the transcript of one scenario.
 
     `judge` yields findings. No finding at all counts as not_testable, never as a pass; the severity of a
-    finding that does not hold comes from the keyword of its clause. Raises CannotJudge.
+    finding that does not hold comes from the keyword of its clause. Raises CannotJudge. `timed` says that a
+    violation found may be our own machine's stall: such a check is inconclusive if the load canary saw one,
+    and its scenario is run again, alone.
     """
 
     id: str
@@ -78,3 +65,4 @@ class Check:
     profile: str
     scenario: str
     judge: Callable[[Transcript], Iterable[Finding]]
+    timed: bool = False

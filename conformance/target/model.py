@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from conformance.check.model import Effect, Grade
+from conformance.target.grade import Effect, Grade
 
 NOBODY = "none"
 
