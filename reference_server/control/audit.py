@@ -49,7 +49,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one row tells. `subject` is plain here and a pseudonym in the row; `occurred_at` in microseconds."""
+    """What one row tells. `subject` is plain here, a pseudonym in the row; `occurred_at` in microseconds."""
 
     relation: str
     object_type: str
@@ -99,14 +99,26 @@ def append_entry(
 
 
 def append_entries(change: Change, *, chain_id: str, entries: Sequence[Entry]) -> int:
-    """Write rows at the end of a chain, in order, and return the seq of the last one; the head moves by their number."""
+    """Write rows at the end of a chain, in order; the head moves by their number. Returns the last seq."""
     head = read_head(change.connection, chain_id)
     key = _pseudonym_key(change.connection)
     rows = []
-    for seq, entry in enumerate(entries, start=head.next_seq):
-        row = _row(change, chain_id, seq, entry, _pseudonym(key, chain_id, entry.subject), head.last_hash)
-        head = Head(next_seq=seq + 1, last_hash=row["entry_hash"])  # type: ignore[arg-type]  # a digest, by _row
-        rows.append(row)
+    for entry in entries:
+        pseudonym = _pseudonym(key, chain_id, entry.subject)
+        canonical = _canonical(change, chain_id, head.next_seq, entry, pseudonym)
+        entry_hash = chained_hash(head.last_hash, canonical)
+        rows.append(
+            {
+                "chain_id": chain_id,
+                "seq": head.next_seq,
+                "occurred_at": _occurred_at(change, entry),
+                "transaction_id": change.transaction_id,
+                "canonical": canonical,
+                "prev_hash": head.last_hash,
+                "entry_hash": entry_hash,
+            }
+        )
+        head = Head(next_seq=head.next_seq + 1, last_hash=entry_hash)
     if rows:
         change.connection.execute(insert(tables.audit_entries), rows)
         _move_head(change.connection, chain_id, head)
@@ -131,36 +143,27 @@ def chained_hash(prev_hash: bytes, canonical: bytes) -> bytes:
     return hashlib.sha256(prev_hash + hashlib.sha256(canonical).digest()).digest()
 
 
-def _row(
-    change: Change, chain_id: str, seq: int, entry: Entry, pseudonym: str, prev_hash: bytes
-) -> dict[str, object]:
-    occurred_at = change.now if entry.occurred_at is None else entry.occurred_at
-    correlation_id = entry.correlation_id or change.correlation_id or change.transaction_id
-    canonical = jcs.encode(
+def _canonical(change: Change, chain_id: str, seq: int, entry: Entry, pseudonym: str) -> bytes:
+    return jcs.encode(
         {
             "seq": seq,
             "domain_id": chain_id,
-            "occurred_at": instant.render(occurred_at),
+            "occurred_at": instant.render(_occurred_at(change, entry)),
             "reason": str(entry.reason),
             "subject": {"pseudonym": pseudonym},
             "relation": entry.relation,
             "relation_path": list(entry.relation_path),
             "object": {"type": entry.object_type, "id": entry.object_id},
             "decision": {"result": str(entry.reason), "caveat_context": {}},
-            "correlation_id": correlation_id,
+            "correlation_id": entry.correlation_id or change.correlation_id or change.transaction_id,
             "request_context": dict(entry.request_context),
             "transaction_id": change.transaction_id,
         }
     )
-    return {
-        "chain_id": chain_id,
-        "seq": seq,
-        "occurred_at": occurred_at,
-        "transaction_id": change.transaction_id,
-        "canonical": canonical,
-        "prev_hash": prev_hash,
-        "entry_hash": chained_hash(prev_hash, canonical),
-    }
+
+
+def _occurred_at(change: Change, entry: Entry) -> int:
+    return change.now if entry.occurred_at is None else entry.occurred_at
 
 
 def _move_head(connection: Connection, chain_id: str, head: Head) -> None:

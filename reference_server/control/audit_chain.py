@@ -1,5 +1,6 @@
 """Walking an audit chain: the first row that does not hang together (AUD-1, AUD-2)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -9,6 +10,11 @@ from reference_server.store import tables
 
 # A walk holds this many rows in memory at a time.
 _ROWS_AT_ONCE = 500
+
+# The observed hash of a row that is not there.
+NO_ROW = b""
+
+_Row = tuple[int, bytes, bytes, bytes]  # seq, canonical, prev_hash, entry_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,18 +27,33 @@ class Divergence:
 
 
 def verify_chain(
-    connection: Connection, chain_id: str, *, from_seq: int = 1, to_seq: int | None = None
+    connection: Connection, chain_id: str, *, from_seq: int = audit.FIRST_SEQ, to_seq: int | None = None
 ) -> Divergence | None:
     """The first divergent row with from_seq <= seq <= to_seq (default: the head), or None where all is sound.
 
-    A row diverges when it is missing, when it hangs on another hash than the former row's, when its own hash does
-    not follow from its bytes, or, the last one, when the chain's head says another hash.
+    A row diverges when it is missing, when it hangs on another hash than the former row's, when its own hash
+    does not follow from its bytes, or, the last one, when the chain's head says another hash.
     """
     head = audit.read_head(connection, chain_id)
     last = head.next_seq - 1
     up_to = last if to_seq is None else min(to_seq, last)
     former = _hash_before(connection, chain_id, from_seq)
-    expected_seq = from_seq
+    due = from_seq
+    for seq, canonical, prev_hash, entry_hash in _rows(connection, chain_id, from_seq, to_seq):
+        computed = audit.chained_hash(former, canonical)
+        if seq != due or seq > last:
+            return Divergence(seq=due, expected_hash=head.last_hash, observed_hash=NO_ROW)
+        if prev_hash != former or entry_hash != computed:
+            return Divergence(seq=seq, expected_hash=computed, observed_hash=entry_hash)
+        former, due = entry_hash, seq + 1
+    if due <= up_to:
+        return Divergence(seq=due, expected_hash=head.last_hash, observed_hash=NO_ROW)
+    if from_seq <= last == up_to and former != head.last_hash:
+        return Divergence(seq=last, expected_hash=head.last_hash, observed_hash=former)
+    return None
+
+
+def _rows(connection: Connection, chain_id: str, from_seq: int, to_seq: int | None) -> Iterator[_Row]:
     entries = tables.audit_entries
     statement = (
         select(entries.c.seq, entries.c.canonical, entries.c.prev_hash, entries.c.entry_hash)
@@ -40,20 +61,10 @@ def verify_chain(
         .order_by(entries.c.seq)
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
-    for seq, canonical, prev_hash, entry_hash in connection.execute(statement):
-        if seq > up_to and to_seq is not None:
-            break
-        computed = audit.chained_hash(former, canonical)
-        if seq != expected_seq or seq > last:
-            return Divergence(seq=expected_seq, expected_hash=head.last_hash, observed_hash=b"")
-        if prev_hash != former or entry_hash != computed:
-            return Divergence(seq=seq, expected_hash=computed, observed_hash=entry_hash)
-        former, expected_seq = entry_hash, seq + 1
-    if expected_seq <= up_to:
-        return Divergence(seq=expected_seq, expected_hash=head.last_hash, observed_hash=b"")
-    if up_to == last and last >= from_seq and former != head.last_hash:
-        return Divergence(seq=last, expected_hash=head.last_hash, observed_hash=former)
-    return None
+    if to_seq is not None:
+        statement = statement.where(entries.c.seq <= to_seq)
+    for row in connection.execute(statement):
+        yield row.seq, row.canonical, row.prev_hash, row.entry_hash
 
 
 def _hash_before(connection: Connection, chain_id: str, seq: int) -> bytes:

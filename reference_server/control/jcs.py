@@ -26,7 +26,8 @@ Value = str | int | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 def encode(value: Value) -> bytes:
     """The one canonical UTF-8 form of `value` (RFC 8785).
 
-    Raises TypeError for a type outside `Value`, ValueError for an integer that is not exact or for a lone surrogate.
+    Raises TypeError for a type outside `Value`, ValueError for an integer that is not exact and for a lone
+    surrogate.
     """
     return _text(value).encode("utf-8")
 
