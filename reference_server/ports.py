@@ -6,7 +6,7 @@ UUIDs are lower-case texts. Sequences are positive integers of the log. Instants
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -47,6 +47,9 @@ class Change:
     now: int  # microseconds since 1970, read once for the whole transaction
     correlation_id: str | None
     ids: Ids
+    domains: frozenset[str]  # whose locks are held (OUT-1)
+    outbox_written: bool = False  # set by outbox.append: the commit wakes the relay (OUT-7)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)  # run in the event loop, in order
 
 
 class Store(Protocol):
@@ -116,7 +119,7 @@ class EventStream(Protocol):
     async def bounds(self) -> Bounds: ...
 
     async def read_tail(self, after: int) -> Tail:
-        """Entries of all Nodes after `after`, in sequence order, bounded in number; waits until there is one."""
+        """Entries of all Nodes after `after`, in sequence order, a bounded number; waits for the first."""
         ...
 
     async def read_node(self, node_id: str, after: int, up_to: int) -> Tail:
@@ -133,6 +136,18 @@ class Outgoing:
 
     body: SignedBody
     node_ids: Sequence[str]
+
+
+class LogAppender(Protocol):
+    """The log as the relay writes it (LOG-1, LOG-3)."""
+
+    def append(self, change: Change, outgoing: Sequence[Outgoing]) -> Sequence[Appended]:
+        """Append bodies in order, inside the relay's transaction; answers where each stands now.
+
+        What the log already holds (same event id, same Node) is not appended again and left out of the
+        answer (PROD-6). Readers see the entries once the transaction has committed. Raises Unavailable.
+        """
+        ...
 
 
 # ---- stream side -----------------------------------------------------------------------------------
@@ -175,7 +190,7 @@ class SignatureVerifier(Protocol):
     """Checks envelopes against the keys of their Domain (LOG-4, KEY-3)."""
 
     async def verify(self, body: SignedBody) -> str | None:
-        """None where signature and scope hold, else the reason. Raises Unavailable if it cannot be completed."""
+        """None where signature and scope hold, else the reason. Raises Unavailable: it cannot be told."""
         ...
 
     async def rung_of(self, domain_id: str, key_id: str) -> int | None:

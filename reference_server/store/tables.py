@@ -246,7 +246,12 @@ outbox_events = Table(
     Column("status", Text, nullable=False),  # pending | published | parked | settled | discarded
     Column("transaction_id", Text, nullable=False),
     _created(),
-    Index("outbox_pending", "id", sqlite_where=text("status = 'pending'"), postgresql_where=text("status = 'pending'")),
+    Index(
+        "outbox_pending",
+        "id",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
     Index("outbox_transaction", "transaction_id"),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,66 @@
+"""What SQLite's errors mean to the server: refused at the start, or away for now."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from sqlalchemy.exc import DBAPIError
+
+from reference_server.ports import Unavailable
+
+# Primary result codes, https://www.sqlite.org/rescode.html. Any other error is a defect of ours.
+_AWAY: Mapping[int, str] = MappingProxyType(
+    {
+        sqlite3.SQLITE_BUSY: "is locked by another program",
+        sqlite3.SQLITE_LOCKED: "is locked by another program",
+        sqlite3.SQLITE_READONLY: "cannot be written to",
+        sqlite3.SQLITE_PERM: "cannot be written to",
+        sqlite3.SQLITE_IOERR: "cannot be read or written",
+        sqlite3.SQLITE_CANTOPEN: "cannot be opened",
+        sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+        sqlite3.SQLITE_CORRUPT: "is damaged",
+        sqlite3.SQLITE_NOTADB: "is not a store",
+        sqlite3.SQLITE_PROTOCOL: "is locked by another program",
+        sqlite3.SQLITE_NOLFS: "cannot grow: the file system allows no larger file",
+    }
+)
+_PRIMARY_CODE = 0xFF
+
+
+class StoreRefused(Exception):
+    """The store cannot be used as it is; the message is one line for the operator."""
+
+
+def trouble_of(failure: BaseException) -> str | None:
+    """What stands in the way of the database, or None where the error is no matter of availability."""
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    return _AWAY.get(getattr(cause, "sqlite_errorcode", -1) & _PRIMARY_CODE)
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Raise Unavailable instead of the errors that say the database is away (OUT-8, GATE-11)."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as failure:
+        trouble = trouble_of(failure)
+        if trouble is None:
+            raise
+        raise Unavailable(f"the database {trouble}") from failure
+
+
+@contextmanager
+def as_refusal(place: str) -> Iterator[None]:
+    """Raise StoreRefused, naming `place`, instead of what keeps the store from being opened."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as failure:
+        trouble = trouble_of(failure)
+        if trouble is None:
+            raise
+        raise StoreRefused(f"the store {place} {trouble}") from failure
+    except OSError as failure:
+        raise StoreRefused(f"the store {place} cannot be opened: {failure.strerror}") from failure

@@ -1,0 +1,55 @@
+"""Brings a store's schema to the revision that this program knows."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from reference_server.store.refusals import StoreRefused
+from reference_server.store.tables import metadata
+
+HEAD = "0001"
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def bring_to_head(connection: Connection, place: str) -> None:
+    """Make the tables of a new store, or run the migrations that an older one still needs.
+
+    Runs inside the caller's writing transaction. Raises StoreRefused for a database of something else, and
+    for one that a newer program has written.
+    """
+    revision = _revision(connection, place)
+    if revision == HEAD:
+        return
+    if revision is None:
+        metadata.create_all(connection)
+        connection.execute(
+            text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        )
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+        return
+    upgrade(connection, place)
+
+
+def _revision(connection: Connection, place: str) -> str | None:
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise StoreRefused(f"the store {place} is a database of another program")
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or "none"
+
+
+def upgrade(connection: Connection, place: str) -> None:
+    """Run the Alembic migrations up to HEAD on this connection. Raises StoreRefused for unknown revisions."""
+    # Imported here: it takes longer than the rest of the start, and most starts do not need it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError:
+        raise StoreRefused(f"the store {place} was written by a newer version of this program") from None
