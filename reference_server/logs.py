@@ -20,11 +20,12 @@ _QUEUE_BOUND = 10_000
 _JOINED = 512
 # The longest that closing waits for a reader that has stalled.
 _CLOSE_SECONDS = 2.0
-_MASK = "***"
+# What stands where a credential stood.
+MASK = "***"
 _SECRET_NAME = re.compile(
     r"authorization|token|secret|credential|password|private|seed$|nsk|psk|master_key", re.I
 )
-_HARMLESS = frozenset({"token_id", "credentials_file", "seed_file", "master_key_file"})
+_HARMLESS = frozenset({"token_id", "credentials_file", "seed_file", "master_key_file", "secrets"})
 # NSKs (CRED-1), bootstrap tokens, operator tokens made by the seed, and whatever follows Bearer.
 _SECRET_VALUE = re.compile(r"\b(nsk_[a-z]+_|psb_|bpo_)[A-Za-z0-9_=.+/-]+|(Bearer\s+)\S+", re.I)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -89,17 +90,33 @@ class _Logger:
 
 def redact_text(text: str) -> str:
     """`text` with everything that has the form of a credential masked."""
-    return _SECRET_VALUE.sub(lambda found: (found[1] or found[2] or "") + _MASK, text)
+    return _SECRET_VALUE.sub(lambda found: (found[1] or found[2] or "") + MASK, text)
 
 
 def redact(_logger: object, _method: str, event: Event) -> Event:
     """The structlog processor that lets no credential through, by name or by form (CRED-4)."""
     for name, value in event.items():
-        if name not in _HARMLESS and name != "event" and _SECRET_NAME.search(name):
-            event[name] = _MASK
+        if name != "event" and _is_secret_name(name):
+            event[name] = MASK
         elif not isinstance(value, bool | int | float | None):
             event[name] = redact_text(value if isinstance(value, str) else _text(value))
     return event
+
+
+def redact_json(value: object) -> object:
+    """A JSON value with whatever is a credential, by member name or by form, masked."""
+    if isinstance(value, dict):
+        return {
+            name: MASK if _is_secret_name(name) and inner is not None else redact_json(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [redact_json(inner) for inner in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _is_secret_name(name: str) -> bool:
+    return name not in _HARMLESS and _SECRET_NAME.search(name) is not None
 
 
 def _text(value: object) -> str:
