@@ -1,4 +1,4 @@
-"""The blocks that a pull and an event share, written once so that they are equal byte for byte (PULL-3, PULL-4).
+"""The blocks that a pull and an event share, written once so that they are byte-equal (PULL-3, PULL-4).
 
 Each function gives compact JSON with the escapes of ENV-4, members in published order (contract_facts 7.2).
 """
@@ -70,7 +70,7 @@ def read_state(connection: Connection, node_id: str) -> bytes:
 
 
 def read_node_state(connection: Connection, node_id: str) -> bytes:
-    """The payload of `node_state_updated` for a Node as it stands now, inside the transaction that changes it."""
+    """The payload of `node_state_updated` for a Node as the transaction that changes it sees it."""
     return node_state(node_id, read_reachability(connection, node_id), read_state(connection, node_id))
 
 

@@ -1,4 +1,4 @@
-"""Reachability of Nodes: its states, what moves a Node from one to another, and what a move leaves behind (PROD-2).
+"""Reachability of Nodes: its states, what moves a Node between them, and what a move leaves behind (PROD-2).
 
 A move is one UPDATE guarded by the state it leaves, one outbox row and one audit row, all of one transaction,
 so running it again changes nothing.
@@ -89,7 +89,7 @@ def due(connection: Connection, now: int) -> Due:
 
 
 def decay(change: Change, domain_id: str) -> int:
-    """Move each Node of the Domain whose silence is long enough, NODES_AT_ONCE at most; returns how many moves.
+    """Move the Nodes of the Domain that are silent for too long, NODES_AT_ONCE at most; says how many moves.
 
     A Node that has been silent for long goes through `stale` on its way, in the same transaction.
     """
