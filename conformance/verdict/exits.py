@@ -53,7 +53,7 @@ EXITS: Mapping[Outcome, Row] = MappingProxyType(
         Outcome.INCOMPLETE: Row(
             command="run",
             code=3,
-            says="something was untestable or inconclusive, nothing matched, or the target changed or went away",
+            says="something was untestable or inconclusive, nothing matched, or the target changed or left",
         ),
         Outcome.SELECTION_PASSED: Row(
             command="run --select …", code=3, says="the selection passed; a selection can never certify"

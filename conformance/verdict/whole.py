@@ -105,17 +105,18 @@ def _profile(
         if clause not in catalogue.clauses or catalogue.clauses[clause].binding
     ]
     unmet = tuple(sorted({clause for clause, verdict in binding if verdict not in SATISFIED}))
-    return ProfileResult(name=name, outcome=_profile_outcome(mine, unmet), counts=counts, unmet=unmet)
+    kept = tuple(clause for clause, verdict in binding if verdict is Verdict.PASS)
+    return ProfileResult(name=name, outcome=_profile_outcome(mine, kept, unmet), counts=counts, unmet=unmet)
 
 
-def _profile_outcome(mine: Sequence[CheckResult], unmet: Sequence[str]) -> str:
+def _profile_outcome(mine: Sequence[CheckResult], kept: Sequence[str], unmet: Sequence[str]) -> str:
+    """Conformant only if a MUST was seen to be kept: options that happen to pass are no profile."""
     verdicts = {each.verdict for each in mine}
     if Verdict.HARNESS_ERROR in verdicts:
         return BROKEN
     if Verdict.FAIL in verdicts:
         return NON_CONFORMANT
-    something_passed = bool(verdicts & {Verdict.PASS, Verdict.WARN})
-    if unmet or not verdicts <= GREEN or not something_passed:
+    if unmet or not kept or not verdicts <= GREEN:
         return INCOMPLETE
     return CONFORMANT
 
@@ -127,7 +128,7 @@ def _outcome(
     faults: Sequence[str],
 ) -> Outcome:
     """The first row that applies, from the most severe."""
-    worst = collapse((each.verdict for each in merged.values()))
+    worst = collapse(each.verdict for each in merged.values())
     rows = (
         (bool(faults) or worst is Verdict.HARNESS_ERROR, Outcome.HARNESS_ERROR),
         (worst is Verdict.FAIL, Outcome.NON_CONFORMANT),
@@ -141,14 +142,12 @@ def _outcome(
 
 
 def _reasons(profiles: Sequence[ProfileResult], merged: Mapping[str, CheckResult]) -> list[str]:
-    empty = [f"profile {each.name} has no check that passed" for each in profiles if _nothing(each)]
+    empty = [
+        f"profile {each.name}: no check passed" for each in profiles if not each.counts.get(Verdict.PASS)
+    ]
     unsatisfied = [
         f"{each.id}: {each.verdict.value}" + (f" ({each.reason})" if each.reason else "")
         for each in merged.values()
         if each.verdict not in GREEN
     ]
     return [*empty, *unsatisfied]
-
-
-def _nothing(profile: ProfileResult) -> bool:
-    return not profile.counts.get(Verdict.PASS) and not profile.counts.get(Verdict.WARN)
