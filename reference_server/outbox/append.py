@@ -8,6 +8,7 @@ from reference_server.envelope import canonical, model
 from reference_server.outbox import schemas, wire_types
 from reference_server.outbox.lifecycle import Status
 from reference_server.ports import Change, SignedBody
+from reference_server.store import node_bytes
 from reference_server.store.tables import outbox_events, signing_keys
 
 # OUT-6: the largest wire form that ever leaves.
@@ -132,7 +133,7 @@ def _insert(
         event_id=event_id,
         domain_id=domain_id,
         source=source,
-        recipients=pack(recipients),
+        recipients=node_bytes.pack(recipients),
         payload=payload,
         key_id=key_id,
         envelope=envelope,
@@ -144,8 +145,3 @@ def _insert(
     key = change.connection.execute(row).inserted_primary_key
     assert key is not None  # noqa: S101  # an INSERT of one row always has one
     return int(key[0])
-
-
-def pack(node_ids: Sequence[str]) -> bytes:
-    """Node ids as the outbox and the log hold them: 16 bytes each."""
-    return bytes.fromhex("".join(node_ids).replace("-", ""))

@@ -1,5 +1,6 @@
 """Transactions over one SQLite file, or over memory: one call, one transaction, one thread hop (OUT-1)."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -49,6 +50,7 @@ class SqliteStore:
         self._read_slots = trio.CapacityLimiter(len(readers)) if readers else self._write_slot
         self._versions: dict[str, int] = {}
         self._wake: Callable[[], None] = _nothing
+        self._committed: deque[Change] = deque()
         self._closed = False
 
     @classmethod
@@ -84,20 +86,24 @@ class SqliteStore:
         self, domains: Sequence[str], work: Callable[[Change], T], *, correlation_id: str | None = None
     ) -> T:
         """See the port. The lock of every Domain is SQLite's one write lock, taken before the first read."""
-        change, result = await trio.to_thread.run_sync(
+        result = await trio.to_thread.run_sync(
             self._change, frozenset(domains), work, correlation_id, limiter=self._write_slot
         )
-        for domain_id in change.domains:
-            self._versions[domain_id] = self._versions.get(domain_id, 0) + 1
-        for committed in change.after_commit:
-            committed()
-        if change.outbox_written:
-            self._wake()
+        self._follow_commits()
         return result
 
-    def _change(
-        self, domains: frozenset[str], work: Callable[[Change], T], correlation_id: str | None
-    ) -> tuple[Change, T]:
+    def _follow_commits(self) -> None:
+        """Do what follows commits, in their order, whichever caller the event loop resumes first."""
+        while self._committed:
+            change = self._committed.popleft()
+            for domain_id in change.domains:
+                self._versions[domain_id] = self._versions.get(domain_id, 0) + 1
+            for follow in change.after_commit:
+                follow()
+            if change.outbox_written:
+                self._wake()
+
+    def _change(self, domains: frozenset[str], work: Callable[[Change], T], correlation_id: str | None) -> T:
         self._check_open()
         change = Change(
             connection=self._writer,
@@ -108,7 +114,9 @@ class SqliteStore:
             domains=domains,
         )
         with refusals.as_unavailable():
-            return change, _write(self._writer, lambda: work(change))
+            result = _write(self._writer, lambda: work(change))
+        self._committed.append(change)
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See the port. In a file a reader never waits for the writer."""
