@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Protocol
 
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 
@@ -41,4 +42,46 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+class Peer(Protocol):
+    """The other end of a connection once its bytes are written by hand: nothing here waits but the waits.
+
+    Plain sockets today (`wire/peer.py`); a TLS peer would stand in for it here and nowhere else.
+    """
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Hand over what the peer's window takes; 0: nothing now. Raises OSError when it is gone."""
+        ...
+
+    async def wait_writable(self) -> None:
+        """Returns when some bytes may fit. Raises trio.ClosedResourceError once closed."""
+        ...
+
+    async def wait_gone(self) -> None:
+        """Returns when the peer has left, or speaks where it should listen, or `close` was called."""
+        ...
+
+    def finish(self) -> None:
+        """Say that nothing more will come; what was handed over still arrives."""
+        ...
+
+    def close(self) -> None:
+        """Let go; whoever waits is woken. What was handed over still arrives."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection; what was not yet delivered is lost."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """An answer without an end: after the head the connection belongs to `serve` until it returns.
+
+    `serve` gets the peer and whether the body is chunked (HTTP/1.1) or ended by the close (SSE-12).
+    """
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    serve: Callable[[Peer, bool], Awaitable[None]]
+
+
+Handler = Callable[[Request], Awaitable[Response | Takeover]]
