@@ -37,8 +37,7 @@ def create(change: Change, *, project_id: str, draft: Draft, subject: str) -> Ma
     Raises Refusal: invalid_resource_origin, invalid_resource, resource_origin_unsupported,
     project_not_found, resource_handle_conflict.
     """
-    kind = draft.kind.strip()
-    _check(draft, kind)
+    check(draft)
     domain_id = projects.domain_of(change.connection, project_id)
     if draft.external_ref and by_handle(change.connection, project_id, draft.external_ref) is not None:
         raise Refusal("resource_handle_conflict")
@@ -48,7 +47,7 @@ def create(change: Change, *, project_id: str, draft: Draft, subject: str) -> Ma
             id=resource_id,
             project_id=project_id,
             domain_id=domain_id,
-            kind=kind,
+            kind=draft.kind.strip(),
             origin=draft.origin,
             external_ref=draft.external_ref or None,
             created_at=change.now,
@@ -109,7 +108,12 @@ def render(row: Row[tuple[object, ...]]) -> Mapping[str, object]:
     return answer | {name: instant.render(resource[name]) for name in ("created_at", "updated_at")}
 
 
-def _check(draft: Draft, kind: str) -> None:
+def check(draft: Draft) -> None:
+    """Check what needs no look-up.
+
+    Raises Refusal: invalid_resource_origin, invalid_resource, resource_origin_unsupported.
+    """
+    kind = draft.kind.strip()
     if draft.origin not in _ORIGINS:
         raise Refusal("invalid_resource_origin")
     if not kind or len(kind) > _MAX_KIND or len(draft.external_ref) > _MAX_HANDLE:
