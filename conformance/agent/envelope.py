@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
+from nacl.signing import SigningKey, VerifyKey
 
 from conformance.agent import lexemes
 
@@ -97,6 +97,16 @@ def signed(message: bytes, signature: bytes, public_key: bytes) -> bool:
     except (BadSignatureError, ValueError):
         return False
     return True
+
+
+def sign(message: bytes, seed: bytes) -> bytes:
+    """The 64 bytes that the key of that 32-byte seed signs `message` with."""
+    return SigningKey(seed).sign(message).signature
+
+
+def public_key(seed: bytes) -> bytes:
+    """The 32 bytes that verify what `sign` signs."""
+    return bytes(SigningKey(seed).verify_key)
 
 
 def judge(data: bytes, keys: Mapping[str, bytes]) -> Reading:

@@ -117,6 +117,34 @@ def members(text: bytes, at: int = 0) -> tuple[tuple[Member, ...], int]:
     return tuple(found), end
 
 
+def items(text: bytes, at: int = 0) -> tuple[bytes, ...]:
+    """The bytes of each item of the array at `at`, as spelled; raises NotJson."""
+    found: list[bytes] = []
+    start: int | None = None
+    end = at
+    for lexeme in lexemes(text, at):
+        if lexeme.depth == 0 and lexeme.kind not in ("[", "]"):
+            raise NotJson(lexeme.at, "an array")
+        if lexeme.depth == 1 and lexeme.kind in (",", "]") and start is not None:
+            found.append(text[start:end])
+            start = None
+        elif lexeme.depth >= 1 and start is None:
+            start = lexeme.at
+        end = lexeme.end
+    return tuple(found)
+
+
+def member(text: bytes, *path: str) -> bytes | None:
+    """The bytes of the member at that path of nested objects, as spelled, or None; raises NotJson."""
+    for name in path:
+        wanted = f'"{name}"'.encode()
+        found = next((each for each in members(text)[0] if each.name == wanted), None)
+        if found is None:
+            return None
+        text = text[found.value_at : found.value_end]
+    return text
+
+
 def skip(text: bytes, at: int) -> int:
     """The offset of the first byte from `at` that is no white space."""
     match = _SPACE.match(text, at)

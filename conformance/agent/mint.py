@@ -4,9 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 
-from nacl.signing import SigningKey
-
-from conformance.agent.envelope import HEADER, spelled
+from conformance.agent.envelope import HEADER, sign, spelled
 from conformance.agent.lexemes import lexemes
 
 _ESCAPED = re.compile(rb"[<>&]|\xe2\x80[\xa8\xa9]")
@@ -18,10 +16,10 @@ def canonical(header: Mapping[str, str], payload: bytes) -> bytes:
     return ("{" + ",".join(parts) + ',"payload":').encode() + compact(payload) + b"}"
 
 
-def wire(header: Mapping[str, str], payload: bytes, key: SigningKey) -> bytes:
-    """The wire form (ENV-3), signed by `key`."""
+def wire(header: Mapping[str, str], payload: bytes, seed: bytes) -> bytes:
+    """The wire form (ENV-3), signed by the key of that 32-byte seed."""
     signed = canonical(header, payload)
-    signature = base64.b64encode(key.sign(signed).signature)
+    signature = base64.b64encode(sign(signed, seed))
     return signed[:-1] + b',"signature":"' + signature + b'"}'
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nacl.signing import SigningKey
 
 from conformance.agent import envelope, eventsource, grammar, mint
 
-KEY = SigningKey(bytes(range(32)))
+SEED = bytes(range(32))
+KEY = envelope.public_key(SEED)
 HEADER = {
     "id": "0190a8b8-a0c0-7a0a-8a0a-a0a0a0a0a0a0",
     "type": "node_state_updated",
@@ -44,7 +44,7 @@ def test_sign_frame_parse_verify(
     header = {**HEADER, "key_id": key_id}
     spelled = [json.dumps(each, ensure_ascii=ascii_only, indent=indent) for each in payloads]
     raw = [each.encode("utf-8", "replace") for each in spelled]
-    wires = [mint.wire(header, each, KEY) for each in raw]
+    wires = [mint.wire(header, each, SEED) for each in raw]
     body = b":keep-alive\n\n".join(
         grammar.render(n + 1, header["type"], data) for n, data in enumerate(wires)
     )
@@ -61,7 +61,7 @@ def test_sign_frame_parse_verify(
     assert b"".join(frame.raw for frame in frames) == body
     assert [message.data.encode() for message in messages] == wires
     for frame, payload in zip(events, raw, strict=True):
-        reading = envelope.judge(frame.data, {key_id: bytes(KEY.verify_key)})
+        reading = envelope.judge(frame.data, {key_id: KEY})
         assert reading.violations == ()
         assert reading.envelope is not None
         assert json.loads(reading.envelope.payload) == json.loads(payload)
@@ -83,6 +83,6 @@ def test_the_cut_never_matters(body: bytes, cuts: list[int]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(flip=st.integers(min_value=0), bit=st.integers(min_value=0, max_value=7))
 def test_no_flipped_bit_is_accepted(flip: int, bit: int) -> None:
-    wire = bytearray(mint.wire(HEADER, b'{"a":[1,2,{"b":"c"}]}', KEY))
+    wire = bytearray(mint.wire(HEADER, b'{"a":[1,2,{"b":"c"}]}', SEED))
     wire[flip % len(wire)] ^= 1 << bit
-    assert envelope.judge(bytes(wire), {"k-1": bytes(KEY.verify_key)}).violations
+    assert envelope.judge(bytes(wire), {"k-1": KEY}).violations
