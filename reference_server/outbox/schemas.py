@@ -10,7 +10,7 @@ from reference_server import contract
 @cache  # as many as there are components
 def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
     schema = contract.document().schema(name)
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    return jsonschema_rs.Draft202012Validator(dict(schema), validate_formats=True)
 
 
 def fault_of(name: str, value: object) -> str | None:
