@@ -23,7 +23,7 @@ ENDPOINTS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One report: `endpoint` in the spelling of addresses.parse_endpoint, `reported_at` in microseconds."""
+    """One report: `endpoint` in the spelling of endpoint_text.parse, `reported_at` in microseconds."""
 
     endpoint: str
     nat_type: str

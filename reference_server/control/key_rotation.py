@@ -126,7 +126,7 @@ def complete(change: Change, domain_id: str, node_id: str, public_key: str, seal
     return receipt
 
 
-def _put_in_force(change: Change, pending: Row[Any], public_key: str, psk: psks.Psk) -> Receipt:
+def _put_in_force(change: Change, pending: Row[Any, Any], public_key: str, psk: psks.Psk) -> Receipt:
     peers, rotations = tables.peers, tables.peer_key_rotations
     change.connection.execute(
         update(peers).where(peers.c.node_id == pending.node_id).values(public_key=public_key)
@@ -141,7 +141,7 @@ def _put_in_force(change: Change, pending: Row[Any], public_key: str, psk: psks.
     return Receipt(rotation_id=pending.id, kid=psk.kid, wrap_key_version=psk.wrap_key_version)
 
 
-def _peer(connection: Connection, node_id: str, missing: str) -> Row[Any]:
+def _peer(connection: Connection, node_id: str, missing: str) -> Row[Any, Any]:
     peers, nodes = tables.peers, tables.nodes
     statement = (
         select(peers.c.id, peers.c.public_key)
@@ -154,7 +154,7 @@ def _peer(connection: Connection, node_id: str, missing: str) -> Row[Any]:
     return row
 
 
-def _pending(connection: Connection, node_id: str) -> Row[Any] | None:
+def _pending(connection: Connection, node_id: str) -> Row[Any, Any] | None:
     rotations = tables.peer_key_rotations
     waits = (rotations.c.node_id == node_id) & rotations.c.completed_at.is_(None)
     return connection.execute(select(rotations.c.id, rotations.c.node_id).where(waits)).first()
