@@ -10,6 +10,7 @@ import httpx
 import trio
 
 from conformance.probe.obstacle import CannotAct
+from conformance.probe.policy import Restraint
 from conformance.probe.recorder import Flooded, Tape
 from conformance.probe.recording import CURRENT, RecordingBackend
 from conformance.probe.transcript import Ending
@@ -80,8 +81,14 @@ class Client:
     """Sends requests to one target under one limit of connections; a connection serves one request."""
 
     def __init__(
-        self, target: Target, *, max_connections: int, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        target: Target,
+        *,
+        max_connections: int,
+        restraint: Restraint,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
+        self._restraint = restraint
         self._url = httpx.URL(target.base_url)
         self._extra = headers
         self._turns = trio.CapacityLimiter(max_connections)
@@ -123,7 +130,7 @@ class Client:
 
     async def drive(self, request: httpx.Request, tape: Tape) -> None:
         """Sends a request and reads its answer to the end; what comes is on the tape."""
-        async with self._turn():
+        async with self._turn(tape):
             token = CURRENT.set(tape)
             try:
                 async with self._sent(request) as answer:
@@ -137,7 +144,7 @@ class Client:
 
     async def drive_raw(self, data: bytes, tape: Tape) -> None:
         """Sends bytes as they are and reads until the answer is whole or the peer closes."""
-        async with self._turn():
+        async with self._turn(tape):
             token = CURRENT.set(tape)
             try:
                 await self._converse(data, tape)
@@ -166,7 +173,8 @@ class Client:
         return await stream.start_tls(self._ssl, self._url.host, CONNECT_SECONDS) if secure else stream
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self, tape: Tape) -> AsyncIterator[None]:
+        self._restraint.admit(tape.method)
         with trio.move_on_after(TURN_SECONDS) as waiting:
             await self._turns.acquire_on_behalf_of(holder := object())
         if waiting.cancelled_caught:
@@ -175,6 +183,8 @@ class Client:
             yield
         finally:
             self._turns.release_on_behalf_of(holder)
+            if tape.head is not None:
+                self._restraint.answered(tape.head.status)
 
     def _sent(self, request: httpx.Request) -> AbstractAsyncContextManager[httpx.Response]:
         @asynccontextmanager

@@ -39,7 +39,10 @@ class PinnedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server under test. `claims` are the profiles it says it keeps; `may_disrupt` its own permission."""
+    """A server under test. `claims` are the profiles it says it keeps; `may_disrupt` its own permission.
+
+    `ephemeral` means that it was started for this run and ends with it: nothing needs to be cleaned up.
+    """
 
     name: str
     base_url: str
@@ -51,6 +54,7 @@ class Target:
     ca_file: str | None = None
     client_certificate: str | None = None
     trust_env: bool = False
+    ephemeral: bool = False
 
     def identity(self, label: str) -> Identity | None:
         """The identity of that label; `none` is always there."""

@@ -1,0 +1,56 @@
+"""How far a target lets itself be moved, and what a run may do to it: grades and effects, and why."""
+
+import ipaddress
+from collections.abc import Collection, Set
+from urllib.parse import urlsplit
+
+from conformance.target.grade import Effect, Grade
+from conformance.target.model import Target
+
+# The verbs that together make G3 (suite.md, "Target and driver").
+FAULT_VERBS = frozenset(
+    {"restart", "stop", "start", "evict", "advance_clock", "wire", "signing_key", "drop_streams"}
+)
+
+ALLOW_WRITE = "write"
+ALLOW_DISRUPTIVE = "disruptive"
+
+
+def loopback(target: Target) -> bool:
+    """True if the target can only be on this machine."""
+    host = urlsplit(target.base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def effects(target: Target, allowed: Collection[str]) -> frozenset[Effect]:
+    """Reading always; writing our own on loopback or if allowed; disrupting if flag and file say so."""
+    found = {Effect.READ}
+    if loopback(target) or ALLOW_WRITE in allowed or ALLOW_DISRUPTIVE in allowed:
+        found.add(Effect.WRITE_OWN)
+    if target.may_disrupt and (ALLOW_DISRUPTIVE in allowed or target.ephemeral):
+        found.add(Effect.DISRUPTIVE)
+    return frozenset(found)
+
+
+def grade(target: Target, verbs: Set[str], may: Set[Effect]) -> tuple[Grade, tuple[str, ...]]:
+    """The grade, and for each grade below G3 what it lacks."""
+    operator = target.identity("operator") is not None
+    writing = operator and Effect.WRITE_OWN in may
+    nodes = any(each.node_id for each in target.identities.values())
+    lacking = sorted(FAULT_VERBS - verbs)
+    steps = (
+        (
+            Grade.G1,
+            writing or "publish" in verbs,
+            "no operator that may write, and no driver that can publish",
+        ),
+        (Grade.G2, writing or nodes, "no Node whose snapshot could be read"),
+        (Grade.G3, not lacking, f"the driver lacks {', '.join(lacking)}"),
+    )
+    for step, reached, lack in steps:
+        if not reached:
+            return Grade(step - 1), (f"{step.name}: {lack}",)
+    return Grade.G3, ()
