@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -17,8 +17,6 @@ from conformance.agent.envelope import Envelope, Violation
 ROTATION = "signing_key_rotated"
 
 PUBLIC_KEY_BYTES = 32
-
-_NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Standing(StrEnum):
@@ -39,7 +37,7 @@ class Chain:
 
     scope: str
     active: str = ""
-    keys: Mapping[str, bytes] = _NO_KEYS
+    keys: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     retired: frozenset[str] = frozenset()
     overtaken: frozenset[str] = frozenset()
 

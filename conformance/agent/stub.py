@@ -8,7 +8,7 @@ async with agent_of(...).running() as agent:
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
@@ -93,10 +93,8 @@ class Agent:
     async def run(self) -> None:
         """Streams for ever, coming back after every end; raises Refused."""
         while True:
-            try:
+            with suppress(Unreachable):
                 await self._connect()
-            except Unreachable:
-                pass
             await trio.sleep(self._pause * self._rng.uniform(0.5, 1.0))
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
@@ -148,7 +146,7 @@ class Agent:
                 await self._take(frame)
 
     async def _recover(self) -> None:
-        """The stream is open: bring the keys up to date, then pull; what the stream brings is applied after."""
+        """With the stream open: bring the keys up to date, then pull; the stream is applied after."""
         self.tally.recoveries += 1
         answer = await self._answer("/signing-keys")
         if answer.status == HTTPStatus.OK:
@@ -214,5 +212,5 @@ def agent_of(
         link=Link(base_url, credential),
         node_id=node_id,
         chain=keys.pinned(domain_id, signing_key_id, signing_public_key),
-        rng=random.Random(seed),
+        rng=random.Random(seed),  # noqa: S311  # jitter of the back-off, repeatable
     )

@@ -13,7 +13,7 @@ RULES_2 = b'[{"action":"deny","protocol":"any","source_cidr":"10.1.0.0/16","dest
 
 
 def snapshot(**changes: Any) -> bytes:
-    whole = {
+    whole: dict[str, Any] = {
         "peers": [],
         "executions": [],
         "sessions": [],
