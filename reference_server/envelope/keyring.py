@@ -20,7 +20,7 @@ _UNSEALED_KEYS = 1024
 
 
 class Purpose(Enum):
-    """What a derived key is for; the value is its BLAKE2b personalisation: 16 bytes at most, never changed."""
+    """What a derived key is for; the value is its BLAKE2b personalisation (16 bytes at most, for ever)."""
 
     SEAL = b"busproof seal"  # SecretBox around signing seeds
     CREDENTIALS = b"busproof nsk"  # keyed hash of NSKs (CRED-2)

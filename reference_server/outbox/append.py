@@ -17,6 +17,7 @@ MAX_WIRE_BYTES = 512 * 1024
 # What the wire form adds to a payload: member names, id, type, scope, time, signature: under 400 bytes; and a
 # key id, which may come later than the row (OUT-11) and is under 100.
 _ENVELOPE_BYTES = 512
+MAX_PAYLOAD_BYTES = MAX_WIRE_BYTES - _ENVELOPE_BYTES
 
 _ROTATION = wire_types.source_for(wire_types.WireType.SIGNING_KEY_ROTATED)
 
@@ -111,7 +112,7 @@ def _checked(
     fault = None if family is None else schemas.fault_of(family.schema, value)
     if fault is not None:
         raise AppendRefused(f"the payload of {source} does not satisfy its schema at {fault}")
-    if len(compact) + _ENVELOPE_BYTES > MAX_WIRE_BYTES:
+    if len(compact) > MAX_PAYLOAD_BYTES:
         raise AppendRefused(f"the payload of {source} is too large to leave")
     return family, compact
 

@@ -31,6 +31,7 @@ MOVES: Mapping[tuple[Status, Move], Status] = MappingProxyType(
         (Status.PENDING, Move.PARK): Status.PARKED,
         (Status.PARKED, Move.PUBLISH): Status.PUBLISHED,  # its key has come
         (Status.PARKED, Move.SETTLE): Status.SETTLED,  # requeued: a new row carries it now
+        (Status.PARKED, Move.PARK): Status.PARKED,  # its key has come, but something else is wrong with it
         (Status.PARKED, Move.DISCARD): Status.DISCARDED,
     }
 )

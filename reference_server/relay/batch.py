@@ -1,0 +1,121 @@
+"""One batch: claim, sign, append and settle in one transaction (OUT-3, OUT-4)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reference_server.envelope import model
+from reference_server.envelope.keyring import Keyring, SealBroken
+from reference_server.envelope.signed_here import SignedHere
+from reference_server.outbox import wire_types
+from reference_server.outbox.lifecycle import Move, Status
+from reference_server.ports import Appended, Change, LogAppender, Outgoing, SignedBody
+from reference_server.relay import decide, rows
+from reference_server.relay.decide import Decision, Row
+
+# Rows that waited for a key fill at most a half of a batch, so that other Domains go on meanwhile (OUT-5).
+_RELEASED_SHARE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one batch did; `more` says that rows are left which it could have taken."""
+
+    appended: Sequence[Appended]
+    parked: Sequence[Decision]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The work of one transaction, bounded in publishes and in seconds (OUT-4)."""
+
+    log: LogAppender
+    keyring: Keyring
+    signed_here: SignedHere
+    publishes: int
+    seconds: float
+
+    def carry(self, change: Change) -> Outcome:
+        """Take what waits, oldest first, and bring it where it belongs."""
+        claimed, more = self._claim(change)
+        if not claimed:
+            return Outcome(appended=(), parked=(), more=False)
+        keys = self._keys(change, claimed)
+        domains = {row.domain_id for row in claimed if row.status is Status.PENDING}
+        waiting = rows.domains_waiting(change.connection, domains, claimed)
+        decisions = decide.decide(claimed, waiting, keys.keys())
+        outgoing, done = self._sign(change, decisions, keys)
+        more = more or done < len(decisions)
+        decisions = decisions[:done]
+        appended = self.log.append(change, outgoing)
+        rows.settle(change, decisions)
+        rows.move_cursor(
+            change,
+            last_outbox_id=max(decision.row.id for decision in decisions),
+            last_sequence=appended[-1].entries[-1][0] if appended else None,
+        )
+        parked = [decision for decision in decisions if decision.move is Move.PARK]
+        return Outcome(appended=appended, parked=parked, more=more)
+
+    def _claim(self, change: Change) -> tuple[list[Row], bool]:
+        given = rows.domains_given_a_key(change.connection)
+        share = max(1, self.publishes // _RELEASED_SHARE)
+        claimed, more = rows.released(change.connection, given, share) if given else ([], False)
+        pending, more_pending = rows.pending(change.connection, max(1, self.publishes - len(claimed)))
+        claimed += pending
+        room = self.publishes
+        for taken, row in enumerate(claimed):
+            if taken and len(row.recipients) > room:
+                return claimed[:taken], True
+            room -= len(row.recipients)
+        return claimed, more or more_pending
+
+    def _keys(self, change: Change, claimed: Sequence[Row]) -> dict[str, bytes]:
+        wanted = {row.key_id for row in claimed if row.key_id is not None and row.envelope is None}
+        sealed = rows.sealed_seeds(change.connection, wanted) if wanted else {}
+        keys = {}
+        for key_id, seed in sealed.items():
+            try:
+                keys[key_id] = self.keyring.signing_key(key_id, seed)
+            except SealBroken:
+                continue  # as good as destroyed: its rows are parked with that reason
+        return keys
+
+    def _sign(
+        self, change: Change, decisions: Sequence[Decision], keys: dict[str, bytes]
+    ) -> tuple[list[Outgoing], int]:
+        """What goes out, and how many of the decisions the time was enough for; at least one."""
+        deadline = time.perf_counter() + self.seconds
+        outgoing: list[Outgoing] = []
+        for done, decision in enumerate(decisions):
+            if done and time.perf_counter() > deadline:
+                return outgoing, done
+            if decision.move is Move.PUBLISH:
+                body = _body(decision.row, change.now, keys)
+                self.signed_here.add(body.wire)
+                outgoing.append(Outgoing(body=body, node_ids=decision.row.recipients))
+        return outgoing, len(decisions)
+
+
+def _body(row: Row, now: int, keys: dict[str, bytes]) -> SignedBody:
+    wire_type = wire_types.wire_type_for(row.source)
+    if wire_type is None or row.key_id is None:
+        raise AssertionError("decide publishes no such row")
+    if row.envelope is not None:
+        return SignedBody(
+            event_id=row.event_id,
+            event_type=wire_type,
+            domain_id=row.domain_id,
+            key_id=row.key_id,
+            wire=row.envelope,
+        )
+    return model.build(
+        event_id=row.event_id,
+        event_type=wire_type,
+        domain_id=row.domain_id,
+        key_id=row.key_id,
+        issued_at=now,
+        payload=row.payload,
+        signing_key=keys[row.key_id],
+    )

@@ -1,0 +1,142 @@
+"""The relay: carries what producers committed to the log, and goes on by itself after outages (OUT-2…8)."""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+import trio
+
+from reference_server.log import subjects
+from reference_server.metrics import Metrics
+from reference_server.ports import Appended, Change, EventStream, NonceStore, Sighting, Store, Unavailable
+from reference_server.relay import rows
+from reference_server.relay.batch import Batch, Outcome
+from reference_server.relay.decide import Decision, Reason
+from reference_server.relay.wake import Wake
+
+# Back-off while the store or the log is away: doubled from the first to the second, each time with jitter, so
+# that a server resumes within some two seconds of the outage's end (OUT-8).
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+# OUT-5: one warning a minute per Domain.
+_WARN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layered:
+    """What stands around the relay on the log's side: its own nonce store, and the bounds to trim it by."""
+
+    nonces: NonceStore
+    stream: EventStream
+
+
+class Relay:
+    """Runs batches when rung, at each tick, and for as long as one leaves more."""
+
+    def __init__(
+        self, store: Store, batch: Batch, layered: Layered, metrics: Metrics, *, tick_seconds: float
+    ) -> None:
+        """`store` is the Store as the relay may use it: Unavailable while database or log are away."""
+        self._store = store
+        self._batch = batch
+        self._layered = layered
+        self._metrics = metrics
+        self._tick = tick_seconds
+        self._wake = Wake()
+        self._next_round = 0.0
+        self._warned: dict[str, float] = {}
+        self._log = structlog.get_logger()
+
+    def wake(self) -> None:
+        """Have rows looked for at once; for Store.on_outbox_written."""
+        self._wake.ring()
+
+    async def run(self) -> None:
+        """Relay until cancelled; a batch that has begun is carried to its end."""
+        pause = 0.0
+        while True:
+            try:
+                more = await self.carry_once()
+            except Unavailable as outage:
+                pause = self._paused(pause, outage)
+                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+                continue
+            if pause:
+                self._log.info("relay_resumed")
+                pause = 0.0
+            if not more:
+                await self._wake.wait_rung(self._tick)
+
+    async def carry_once(self) -> bool:
+        """One batch; answers whether it left rows that it could have taken. Raises Unavailable."""
+        began = time.perf_counter()
+        outcome = await self._store.change((), self._batch.carry)
+        if outcome.appended:
+            self._metrics.relay_batch_seconds.observe(time.perf_counter() - began)
+            self._metrics.relay_published.inc(sum(len(piece.entries) for piece in outcome.appended))
+            await self._admit(outcome.appended)
+        self._report(outcome)
+        if trio.current_time() >= self._next_round:
+            self._next_round = trio.current_time() + self._tick
+            await self._round()
+        return outcome.more
+
+    def _paused(self, pause: float, outage: Unavailable) -> float:
+        self._metrics.relay_failures.inc()
+        if pause == 0.0:
+            self._log.warning("relay_paused", reason=str(outage))
+            return _FIRST_PAUSE
+        return min(pause * 2, _LONGEST_PAUSE)
+
+    async def _admit(self, appended: Sequence[Appended]) -> None:
+        """Record the nonces under their acknowledged sequences (LOG-5)."""
+        sightings = [
+            (subjects.message_id(piece.body.event_id, node_id), sequence)
+            for piece in appended
+            for sequence, node_id in piece.entries
+        ]
+        try:
+            answers = await self._layered.nonces.admit(sightings)
+        except Unavailable:
+            self._log.warning("relay_nonces_away")
+            return
+        replays = sum(answer is Sighting.REPLAY for answer in answers)
+        if replays:
+            self._metrics.nonce_replay.labels(layer=self._layered.nonces.layer).inc(replays)
+            self._log.error("relay_appended_twice", entries=replays)
+
+    async def _round(self) -> None:
+        """What is due once a tick, whatever there was to relay."""
+        spent = await self._store.change((), self._destroy)
+        if spent:
+            self._log.info("private_keys_destroyed", key_ids=spent)
+        await self._layered.nonces.forget_below((await self._layered.stream.bounds()).low)
+
+    def _destroy(self, change: Change) -> list[str]:
+        spent = rows.destroy_private_parts(change)
+        change.after_commit.append(partial(self._forget, spent))
+        return spent
+
+    def _forget(self, key_ids: Iterable[str]) -> None:
+        for key_id in key_ids:
+            self._batch.keyring.forget(key_id)
+
+    def _report(self, outcome: Outcome) -> None:
+        for decision in outcome.parked:
+            self._metrics.relay_skip.labels(reason=decision.reason).inc()
+            if decision.reason is not Reason.NO_SIGNING_KEY:
+                self._log.error("outbox_row_parked", outbox_id=decision.row.id, reason=decision.reason)
+        self._warn(outcome.parked)
+
+    def _warn(self, parked: Sequence[Decision]) -> None:
+        now = trio.current_time()
+        self._warned = {at: since for at, since in self._warned.items() if now - since < _WARN_SECONDS}
+        for decision in parked:
+            domain_id = decision.row.domain_id
+            if decision.reason is Reason.NO_SIGNING_KEY and domain_id not in self._warned:
+                self._warned[domain_id] = now
+                self._log.warning("domain_without_signing_key", domain_id=domain_id)
