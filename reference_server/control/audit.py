@@ -59,7 +59,7 @@ class Entry:
     subject: str = SYSTEM
     correlation_id: str | None = None
     occurred_at: int | None = None  # None: the transaction's own instant
-    request_context: Mapping[str, str] = field(default=_NOTHING)
+    request_context: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

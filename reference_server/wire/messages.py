@@ -21,7 +21,7 @@ class Request:
     http_version: bytes  # b"1.1" or b"1.0"
     client: str  # address of the peer
     correlation_id: str  # ERR-3
-    path_parameters: Mapping[str, str] = field(default=_NO_PARAMETERS)
+    path_parameters: Mapping[str, str] = field(default_factory=lambda: _NO_PARAMETERS)
 
     def header_lines(self, name: bytes) -> tuple[bytes, ...]:
         """Every value of a header, in order; `name` in lower case."""
