@@ -53,9 +53,10 @@ class Operators:
         """Whose token this is. It is found by a keyed hash, so the time tells nothing about the token."""
         return self._by_token.get(credentials.token_hash(self._key, token))
 
-    def named(self, name: str) -> Operator | None:
-        """The operator of this name."""
-        return self._by_name.get(name)
+    def grants_of(self, name: str) -> tuple[Grant, ...]:
+        """What the operator of this name was granted; nothing where there is none."""
+        operator = self._by_name.get(name)
+        return () if operator is None else operator.grants
 
     def __iter__(self) -> Iterator[Operator]:
         return iter(self._by_name.values())
