@@ -190,7 +190,7 @@ class SignatureVerifier(Protocol):
     """Checks envelopes against the keys of their Domain (LOG-4, KEY-3)."""
 
     async def verify(self, bodies: Sequence[SignedBody]) -> Sequence[str | None]:
-        """For each body None where signature and scope hold, else the reason. Raises Unavailable: cannot tell."""
+        """Per body None where signature and scope hold, else the reason. Raises Unavailable: cannot tell."""
         ...
 
     async def rung_of(self, domain_id: str, key_id: str) -> int | None:
