@@ -17,6 +17,9 @@ TYPE_PREFIX = "https://plexsphere.com/errors/"
 CODELESS_TYPE = "about:blank"
 CONTENT_TYPE = b"application/problem+json"
 
+# Members that every problem has, in their order; `extra` may not replace them.
+_OWN_MEMBERS = frozenset({"type", "title", "status", "detail", "instance", "correlation_id", "code"})
+
 HeaderLines = tuple[tuple[bytes, bytes], ...]
 
 _ENCODER = msgspec.json.Encoder()
@@ -31,7 +34,7 @@ class Refusal(Exception):
 
     `detail` replaces the fixed sentence only where it holds nothing but the caller's own values. `extra` are
     further members of the problem (`child_counts`, `dimension`, `relation_path`). Raises KeyError for a code
-    or a status that the tables do not have.
+    or a status that the tables do not have, ValueError where `extra` names a member of its own.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Refusal(Exception):
         extra: Mapping[str, object] | None = None,
     ) -> None:
         problem = _problem_of(code, status)
+        if not _OWN_MEMBERS.isdisjoint(extra or ()):
+            raise ValueError("extra members of a problem cannot replace its own: status, code and so on")
         super().__init__(code or problem.status)
         self.code = code
         self.problem = problem
