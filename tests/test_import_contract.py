@@ -51,7 +51,9 @@ def test_a_library_is_imported_in_its_home_alone(library: str) -> None:
         for line, name in _imports(path):
             if name.split(".")[0] == library:
                 found += 1
-                assert where.startswith(homes), f"{where}:{line} imports {name}; its home is {', '.join(homes)}"
+                assert where.startswith(homes), (
+                    f"{where}:{line} imports {name}; its home is {', '.join(homes)}"
+                )
     assert found, f"nothing imports {library}: take it out of HOMES"
 
 
@@ -59,4 +61,6 @@ def test_no_source_imports_by_relative_name() -> None:
     for program in PROGRAMS:
         for path in _sources(program):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{getattr(node, 'lineno', 0)}"
+                assert not (isinstance(node, ast.ImportFrom) and node.level), (
+                    f"{path}:{getattr(node, 'lineno', 0)}"
+                )

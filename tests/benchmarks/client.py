@@ -166,7 +166,9 @@ def _streams_job(job: dict[str, object]) -> None:
     while not stdin.select(0) and time.monotonic() < end:
         load.run_until(None, 0.02)
     total = hear().get("frames")
-    load.run_until(int(str(total)) if total is not None else None, PATIENCE_SECONDS if total is not None else 0.0)
+    load.run_until(
+        int(str(total)) if total is not None else None, PATIENCE_SECONDS if total is not None else 0.0
+    )
     elapsed = max(load.last - load.first, 1) / 1e9
     per_stream = sorted(stream.frames for stream in load.streams)
     broadcasts = [last - int(stamp) for stamp, last in load.last_of.items()]

@@ -99,7 +99,9 @@ def _requests(nodes: list[str], ready: dict[str, Any], path: str, cursor: int | 
 def streams(variant: Variant, workload: Workload) -> dict[str, float]:
     """Run a streaming workload once; figures by name. Raises where a frame is missing."""
     nodes = node_ids(workload.streams)
-    with started([variant.module, *variant.arguments, "--nodes", str(workload.streams)], SERVER_CORE) as server:
+    with started(
+        [variant.module, *variant.arguments, "--nodes", str(workload.streams)], SERVER_CORE
+    ) as server:
         ready = server.hear()
         memory = server.rss_kb()
         with started(["tests.benchmarks.client"], CLIENT_CORE) as client:

@@ -131,4 +131,6 @@ class Server(uvicorn.Server):
 
 
 if __name__ == "__main__":
-    Server(uvicorn.Config(app, port=0, log_level="error", loop="uvloop", http="httptools", backlog=4096)).run()
+    Server(
+        uvicorn.Config(app, port=0, log_level="error", loop="uvloop", http="httptools", backlog=4096)
+    ).run()
