@@ -95,7 +95,7 @@ def _parked() -> Select[Any]:
 
 
 def _record(row: Row[Any]) -> Parked:
-    outbox_id, event_id, domain_id, source, reason, parked_at, recipients = row
+    outbox_id, event_id, domain_id, source, reason, parked_at, recipients = tuple(row)
     return Parked(
         outbox_id=outbox_id,
         event_id=event_id,
