@@ -38,14 +38,6 @@ class Accepted:
     stale_after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """Domains with an endpoint that went stale, and when the next one will."""
-
-    domain_ids: list[str]
-    next_at: int | None
-
-
 class Endpoints:
     """Takes reports of Nodes whose credential has been checked."""
 
@@ -117,17 +109,16 @@ def move(change: Change, node_id: str, domain_id: str, report: Report) -> Accept
     return Accepted(accepted_at=change.now, stale_after=stale_after)
 
 
-def due(connection: Connection, now: int) -> Due:
-    """Look over all endpoints in force."""
+def due(connection: Connection, now: int) -> tuple[list[str], int | None]:
+    """Which Domains have an endpoint that went stale, and the instant at which the next one will, if any."""
     peers, nodes = tables.peers, tables.nodes
     joined = peers.join(nodes, nodes.c.id == peers.c.node_id)
     live = nodes.c.deregistered_at.is_(None)
     stale = select(nodes.c.domain_id).select_from(joined).where(live, peers.c.endpoint_stale_after <= now)
     later = select(func.min(peers.c.endpoint_stale_after)).select_from(joined)
-    return Due(
-        domain_ids=sorted(connection.execute(stale.distinct()).scalars()),
-        next_at=connection.execute(later.where(live, peers.c.endpoint_stale_after > now)).scalar(),
-    )
+    domain_ids = sorted(connection.execute(stale.distinct()).scalars())
+    next_at = connection.execute(later.where(live, peers.c.endpoint_stale_after > now)).scalar()
+    return domain_ids, next_at
 
 
 def sweep(change: Change, domain_id: str) -> int:

@@ -61,16 +61,8 @@ DECAYS: Mapping[State, Decay] = MappingProxyType(
 HEARTBEAT_REASON = "heartbeat_received"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """What the evaluator has to do: Domains with a Node to move now, and when the next Node will be due."""
-
-    domain_ids: Sequence[str]
-    next_at: int | None  # microseconds; None: nothing decays
-
-
-def due(connection: Connection, now: int) -> Due:
-    """Look over all Nodes that can decay."""
+def due(connection: Connection, now: int) -> tuple[list[str], int | None]:
+    """Which Domains have a Node that decays now, and the instant at which the next Node will, if any."""
     nodes, domains = tables.nodes, tables.domains
     waiting: list[tuple[str, int]] = []
     for state, decay in DECAYS.items():
@@ -82,10 +74,8 @@ def due(connection: Connection, now: int) -> Due:
             .group_by(nodes.c.domain_id)
         )
         waiting.extend((domain_id, instant) for domain_id, instant in connection.execute(statement))
-    return Due(
-        domain_ids=sorted({domain_id for domain_id, at in waiting if at <= now}),
-        next_at=min((at for _, at in waiting if at > now), default=None),
-    )
+    domain_ids = {domain_id for domain_id, at in waiting if at <= now}
+    return sorted(domain_ids), min((at for _, at in waiting if at > now), default=None)
 
 
 def decay(change: Change, domain_id: str) -> int:
