@@ -42,7 +42,7 @@ class _Rotation:
 
 
 class StoredKeys:
-    """See SignatureVerifier. `signed_here` holds this process's wire forms, `wait_head` waits for the reader."""
+    """See SignatureVerifier. `signed_here`: wire forms of this process; `wait_head`: the reader's."""
 
     def __init__(
         self,
