@@ -170,3 +170,13 @@ def _raw_key(text: str) -> bytes:
 
 def _refused(chain: Chain, found: Envelope | None, *violations: Violation) -> Step:
     return Step(chain=chain, standing=Standing.REFUSED, envelope=found, violations=violations)
+
+
+def trusting(chain: Chain, new: Introduction) -> Chain:
+    """The chain as if this rotation had been lawful: for judges that go on after a violation."""
+    return replace(
+        chain,
+        keys=MappingProxyType({**chain.keys, new.key_id: new.public_key}),
+        active=new.key_id,
+        retired=(chain.retired | {new.previous_key_id}) - {new.key_id},
+    )

@@ -46,7 +46,9 @@ def _cursor(value: str) -> tuple[tuple[str, str], ...]:
     return (("Last-Event-ID", value),)
 
 
-def _both(label: str, clause: str, status: int, code: str, identity: str, node: str = OWN) -> tuple[Row, ...]:
+def _both(
+    label: str, clause: str, status: int, code: str, identity: str, *, node: str = OWN
+) -> tuple[Row, ...]:
     """The same refusal on both surfaces."""
     return tuple(
         Row(
@@ -63,21 +65,22 @@ def _both(label: str, clause: str, status: int, code: str, identity: str, node: 
 
 
 # What GATE-9 refuses: no decimal number of 0…2^64-1, or more than one value.
-BAD_CURSORS = ("-1", "+1", "1.0", "1e3", "0x10", "abc", "1 2", "18446744073709551616", "9" * 40, "1,2")
+BEYOND = "18446744073709551616"
+BAD_CURSORS = ("-1", "+1", "1.0", "1e3", "0x10", "abc", "1 2", "1,2", BEYOND, "9" * 40)
 
 ROWS: tuple[Row, ...] = (
     *_both("no credential", "GATE-5", 401, "unauthenticated", "none"),
     *_both("garbled NSK", "GATE-5", 401, "nsk_invalid", "garbled"),
     *_both("unknown NSK", "GATE-5", 401, "nsk_invalid", "unknown_nsk"),
     *_both("raw NSK", "GATE-5", 401, "nsk_invalid", "raw_nsk"),
-    *_both("revoked NSK", "GATE-5", 401, "nsk_revoked", "gate_gone", "gone"),
+    *_both("revoked NSK", "GATE-5", 401, "nsk_revoked", "gate_gone", node="gone"),
     *_both("other bearer", "GATE-5", 401, "unauthenticated", "stranger"),
     *_both("NSK of another Node", "GATE-6", 403, "node_id_mismatch", "gate_peer"),
-    *_both("NSK, unknown Node", "GATE-7", 403, "node_id_mismatch", "gate_peer", UNKNOWN),
+    *_both("NSK, unknown Node", "GATE-7", 403, "node_id_mismatch", "gate_peer", node=UNKNOWN),
     *_both("operator without node-agent", "GATE-6", 403, "insufficient_relation", "operator"),
-    *_both("operator, unknown Node", "GATE-7", 403, "insufficient_relation", "operator", UNKNOWN),
-    *_both("authorised, unknown Node", "GATE-8", 404, "node_not_found", "operator_agent", UNKNOWN),
-    *_both("malformed id", "GATE-13", 400, "invalid_node_id", "gate_own", MALFORMED),
+    *_both("operator, unknown Node", "GATE-7", 403, "insufficient_relation", "operator", node=UNKNOWN),
+    *_both("authorised, unknown Node", "GATE-8", 404, "node_not_found", "operator_agent", node=UNKNOWN),
+    *_both("malformed id", "GATE-13", 400, "invalid_node_id", "gate_own", node=MALFORMED),
     *(
         Row(
             label=f"cursor {value!r}",

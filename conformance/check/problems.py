@@ -46,7 +46,8 @@ def judge_problem_shape(transcript: Transcript) -> Iterator[Finding]:
         expected = (
             f"{reading.PROBLEM_TYPE} with {', '.join(MEMBERS)}; status and instance those of the request"
         )
-        seen = f"{kind or 'no type'}; missing: {missing}; status {members.get('status')}, instance {members.get('instance')}"
+        said = f"status {members.get('status')}, instance {members.get('instance')}"
+        seen = f"{kind or 'no type'}; missing: {missing}; {said}"
         yield reading.finding("ERR-1", right, expected, seen, exchange)
 
 

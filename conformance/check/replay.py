@@ -1,4 +1,4 @@
-"""Cursors: resuming at every id, the hand-over to live events, and nobody else's events whatever the cursor."""
+"""Cursors: resuming at every id, the hand-over to live events, nobody else's events whatever the cursor."""
 
 from collections.abc import Iterator, Sequence
 

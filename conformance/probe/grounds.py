@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 from collections.abc import Mapping
 
 from conformance.probe.node import SLUG_PREFIX, DomainHandle, Ledger, NodeHandle, Send, credential_of
@@ -18,6 +19,10 @@ _CIDR_PREFIX = 26
 _CIDR_BASE = (10 << 24) + (64 << 16)
 _CIDR_COUNT = 1 << 16
 _CIDR_TRIES = 5
+
+# contract_facts 7.5: slug is @KEBAB, at most 64.
+_SLUG_LENGTH = 64
+_NOT_KEBAB = re.compile(r"[^a-z0-9]+")
 
 
 class Grounds:
@@ -70,7 +75,7 @@ class Grounds:
         )
 
     async def _create_domain(self, send: Send, name: str, signing_key: str) -> DomainHandle:
-        slug = f"{SLUG_PREFIX}{self._prefix}-{name}".lower().replace("_", "-")[:64].rstrip("-")
+        slug = _slug(self._prefix, name)
         self._ledger.intend(slug)
         exchange = await self._tried(send, name, slug, signing_key)
         members = _created(exchange, "a Domain")
@@ -92,6 +97,12 @@ class Grounds:
     def _cidr(self) -> str:
         number = _CIDR_BASE + (self._rng.randrange(_CIDR_COUNT) << (32 - _CIDR_PREFIX))
         return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) + f"/{_CIDR_PREFIX}"
+
+
+def _slug(prefix: str, name: str) -> str:
+    """At most 64 characters of kebab case; the name stands whole, the prefix is cut."""
+    kept, tail = (_NOT_KEBAB.sub("-", part.lower()).strip("-") for part in (prefix, name))
+    return f"{SLUG_PREFIX}{kept[: _SLUG_LENGTH - len(SLUG_PREFIX) - len(tail) - 1].rstrip('-')}-{tail}"
 
 
 def _created(exchange: Exchange, what: str) -> Mapping[str, object]:

@@ -1,0 +1,74 @@
+"""What a failure says: clause and text, what was expected, the bytes with their times, how to repeat it."""
+
+from collections.abc import Iterator
+
+from conformance.check.model import Finding
+from conformance.probe.transcript import Exchange, Transcript
+from conformance.report import curl
+from conformance.report.record import RunRecord
+from conformance.verdict.result import CheckResult
+
+# A failure shows so many pieces around the place and so many bytes of each; the transcript holds them all.
+_PIECES = 6
+_BYTES = 400
+
+
+def tell(result: CheckResult, record: RunRecord) -> list[str]:
+    """The lines that explain a check that is not green."""
+    lines = [result.reason] if result.reason else []
+    for finding in result.violations:
+        lines += _finding(finding, result, record)
+    if lines:
+        lines.append(f"repeat: busproof run … --select {result.id} --seed {record.opening.seed}")
+    lines += [f"transcript: {each.transcript}" for each in result.attempts[-1:] if each.transcript]
+    return lines
+
+
+def _finding(finding: Finding, result: CheckResult, record: RunRecord) -> Iterator[str]:
+    clause = record.opening.catalogue.clauses.get(finding.clause)
+    text = f" {clause.keyword}: {clause.text}" if clause else ""
+    yield f"{finding.clause}{text}"
+    yield f"expected: {finding.expected}"
+    yield f"observed: {finding.observed}"
+    if finding.evidence is None:
+        return
+    if finding.evidence.observed:
+        yield f"bytes: {_shown(finding.evidence.observed)}"
+    exchange = _exchange(finding.evidence.exchange, result, record)
+    if exchange is not None:
+        yield from _received(exchange, finding.evidence.at)
+        if command := curl.line(exchange, record.opening.target.base_url):
+            yield f"curl: {command}"
+
+
+def _exchange(label: str, result: CheckResult, record: RunRecord) -> Exchange | None:
+    scenario = record.registry.checks[result.id].scenario
+    transcript: Transcript | None = record.evidence.get(scenario)
+    return transcript.exchange(label) if transcript is not None else None
+
+
+def _received(exchange: Exchange, at: int | None) -> Iterator[str]:
+    yield f"exchange {exchange.label!r}: {exchange.method} {exchange.target} as {exchange.identity}"
+    if exchange.head is None:
+        yield f"  no answer ({exchange.ending.value} after {_after(exchange.ended_at, exchange)})"
+        return
+    pieces = [each for each in exchange.received if each.raw]
+    first = 0
+    if at is not None:
+        reached = [number for number, each in enumerate(pieces) if each.at <= at]
+        first = max(0, len(reached) - _PIECES // 2 - 1)
+    for each in pieces[first : first + _PIECES]:
+        yield f"  +{_after(each.at, exchange)} {_shown(each.raw)}"
+    if first + _PIECES < len(pieces):
+        yield f"  … {len(pieces) - first - _PIECES} more"
+    yield f"  +{_after(exchange.ended_at, exchange)} {exchange.ending.value}"
+
+
+def _after(at: int, exchange: Exchange) -> str:
+    return f"{(at - exchange.sent_at) / 1e9:.3f} s"
+
+
+def _shown(data: bytes) -> str:
+    cut = data[:_BYTES]
+    more = f" … {len(data) - _BYTES} bytes more" if len(data) > _BYTES else ""
+    return f"{cut!r}{more}"

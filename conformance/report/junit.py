@@ -1,0 +1,85 @@
+"""junit.xml: for whatever reads test reports. What could not be tested is an error there, never a skip."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from conformance.report import failure
+from conformance.report.record import RunRecord
+from conformance.verdict.lattice import Verdict
+from conformance.verdict.result import CheckResult
+
+_FAILURES = frozenset({Verdict.FAIL})
+_ERRORS = frozenset({Verdict.NOT_TESTABLE, Verdict.INCONCLUSIVE, Verdict.HARNESS_ERROR})
+_SKIPPED = frozenset({Verdict.NOT_APPLICABLE})
+
+# XML 1.0 has no place for most control characters; a repr of bytes holds none, other text might.
+_LEGAL = {9, 10, 13}
+
+
+def render(record: RunRecord) -> bytes:
+    """One suite per profile, one case per check; a run without any check is one error."""
+    root = ET.Element("testsuites", name="busproof")
+    names = sorted({record.registry.checks[each.id].profile for each in record.results})
+    for name in names:
+        mine = [each for each in record.results if record.registry.checks[each.id].profile == name]
+        root.append(_suite(name, mine, record))
+    if not names:
+        root.append(_nothing(record))
+    ET.indent(root)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _suite(name: str, results: Iterable[CheckResult], record: RunRecord) -> ET.Element:
+    cases = [_case(name, each, record) for each in results]
+    suite = ET.Element(
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(sum(case.find("failure") is not None for case in cases)),
+        errors=str(sum(case.find("error") is not None for case in cases)),
+        skipped=str(sum(case.find("skipped") is not None for case in cases)),
+        timestamp=datetime.fromtimestamp(record.opening.started, UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+    )
+    properties = ET.SubElement(suite, "properties")
+    ET.SubElement(properties, "property", name="seed", value=str(record.opening.seed))
+    suite.extend(cases)
+    return suite
+
+
+def _case(profile: str, result: CheckResult, record: RunRecord) -> ET.Element:
+    check = record.registry.checks[result.id]
+    seconds = sum(each.seconds for each in result.attempts)
+    case = ET.Element(
+        "testcase", classname=f"busproof.{profile}", name=f"{result.id} {check.title}", time=f"{seconds:.3f}"
+    )
+    told = _clean("\n".join(failure.tell(result, record)))
+    if result.verdict in _FAILURES:
+        ET.SubElement(case, "failure", message=_summary(result), type=result.verdict.value).text = told
+    elif result.verdict in _ERRORS:
+        ET.SubElement(case, "error", message=_summary(result), type=result.verdict.value).text = told
+    elif result.verdict in _SKIPPED:
+        ET.SubElement(case, "skipped", message=_summary(result))
+    elif result.verdict is Verdict.WARN:
+        ET.SubElement(case, "system-out").text = told
+    return case
+
+
+def _nothing(record: RunRecord) -> ET.Element:
+    suite = ET.Element("testsuite", name="busproof", tests="1", failures="0", errors="1", skipped="0")
+    case = ET.SubElement(suite, "testcase", classname="busproof", name="run")
+    message = _clean("; ".join(record.whole.reasons) or "no check ran")
+    ET.SubElement(case, "error", message=message, type=record.whole.outcome.value)
+    return suite
+
+
+def _summary(result: CheckResult) -> str:
+    first = next((f"{each.clause}: {each.observed}" for each in result.violations), result.reason)
+    return _clean(first)
+
+
+def _clean(text: str) -> str:
+    return "".join(
+        character if ord(character) >= 32 or ord(character) in _LEGAL else "\N{REPLACEMENT CHARACTER}"  # noqa: PLR2004  # XML 1.0, 2.2
+        for character in text
+    )

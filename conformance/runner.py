@@ -1,0 +1,218 @@
+"""A run from claims to record: expand, act, judge, conclude. The one place where the rooms meet."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+
+import trio
+
+from conformance import acting
+from conformance.catalogue.load import Catalogue
+from conformance.check.expand import Plan, expand
+from conformance.check.registry import Registry
+from conformance.probe import ledger as ledgers
+from conformance.probe.canary import Canary
+from conformance.probe.client import Client
+from conformance.probe.clock import RunClock
+from conformance.probe.obstacle import DriverFault
+from conformance.probe.policy import (
+    LIVE_CONNECTIONS,
+    LIVE_REQUESTS,
+    OWN_CONNECTIONS,
+    OWN_REQUESTS,
+    Restraint,
+)
+from conformance.probe.vault import Vault
+from conformance.progress import Progress
+from conformance.report import files, record
+from conformance.report.folder import RunFolder
+from conformance.session import Session
+from conformance.target import driver as drivers
+from conformance.target import reach
+from conformance.target.grade import Effect
+from conformance.target.model import Claims, Target
+from conformance.verdict import whole
+from conformance.verdict.lattice import Verdict
+
+# A run that is still at it after this long is stuck; every scenario's budget together is far below.
+DEFAULT_BUDGET_SECONDS = 900.0
+
+SEED_BITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked of a run."""
+
+    profiles: tuple[str, ...]
+    seed: int
+    select: tuple[str, ...] | None = None
+    select_ok: bool = False
+    allow: frozenset[str] = frozenset()
+    headers: tuple[tuple[str, str], ...] = ()
+    max_connections: int | None = None
+    budget_seconds: float = DEFAULT_BUDGET_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """The checks and the data that they are held against."""
+
+    registry: Registry
+    catalogue: Catalogue
+
+
+def fresh_seed() -> int:
+    """A seed for a run that was given none."""
+    return random.SystemRandom().getrandbits(SEED_BITS)
+
+
+def version() -> str:
+    """The suite's version, "0" in a tree that was never installed."""
+    try:
+        return metadata.version("busproof")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def vault_for(target: Target, order: Order) -> Vault:
+    """The run's vault, with every credential of the target; raises WeakSecret."""
+    vault = Vault(random.Random(f"canary:{order.seed}"))  # noqa: S311  # planted, to be found again
+    for identity in target.identities.values():
+        if identity.credential is not None:
+            vault.add(identity.label, identity.credential)
+    return vault
+
+
+def claims_for(target: Target, order: Order, verbs: frozenset[str]) -> Claims:
+    """What this run may rely on."""
+    effects = reach.effects(target, order.allow)
+    grade, reasons = reach.grade(target, verbs, effects)
+    return Claims(profiles=order.profiles, grade=grade, effects=effects, grade_reasons=reasons)
+
+
+def plan(target: Target, order: Order, suite: Suite) -> tuple[Claims, Plan]:
+    """The plan of a run without sending anything; a driver is taken to offer all verbs."""
+    verbs = frozenset(drivers.VERBS) if target.driver.kind in ("command", "socket") else frozenset[str]()
+    claims = claims_for(target, order, verbs)
+    return claims, expand(suite.registry, claims, seed=order.seed, select=order.select)
+
+
+async def run(
+    target: Target, order: Order, suite: Suite, *, vault: Vault, folder: RunFolder, progress: Progress
+) -> record.RunRecord:
+    """Runs the checks and writes the run directory. Raises Unwritable and SecretInOutput."""
+    folder.prepare()
+    clock = RunClock()
+    async with AsyncExitStack() as stack:
+        driver: drivers.NoDriver | drivers.LineDriver = drivers.NoDriver()
+        fault = ""
+        try:
+            driver = await stack.enter_async_context(drivers.opened(target.driver))
+        except DriverFault as broken:
+            fault = str(broken)
+        claims = claims_for(target, order, driver.verbs)
+        planned = expand(suite.registry, claims, seed=order.seed, select=order.select)
+        ledger = ledgers.FileLedger(
+            None if target.ephemeral else folder.root / "ledger.ndjson", base_url=target.base_url
+        )
+        session = Session(
+            suite=suite.catalogue, registry=suite.registry, plan=planned, folder=folder, progress=progress
+        )
+        opening = record.Opening(
+            suite_version=version(),
+            started=clock.started_wall,
+            seed=order.seed,
+            target=target,
+            identity=None,
+            claims=claims,
+            selection=order.select,
+            catalogue=suite.catalogue,
+        )
+        files.open_run(folder, opening)
+        progress.opened(opening, planned)
+        session.settle_unacted()
+        if fault:
+            session.faults.append(f"driver: {fault}")
+            session.settle_rest(Verdict.HARNESS_ERROR, f"driver: {fault}")
+        elif not planned.empty and not planned.unmatched:
+            client = await stack.enter_async_context(_client(target, order, claims))
+            canary = await stack.enter_async_context(_canary(clock))
+            kit = acting.Kit(
+                target=target,
+                claims=claims,
+                client=client,
+                driver=driver,
+                vault=vault,
+                clock=clock,
+                canary=canary,
+                ledger=ledger,
+                seed=order.seed,
+            )
+            await session.act(kit, order.budget_seconds)
+        return _concluded(session, opening, order, clock, folder, suite)
+
+
+def _concluded(
+    session: Session,
+    opening: record.Opening,
+    order: Order,
+    clock: RunClock,
+    folder: RunFolder,
+    suite: Suite,
+) -> record.RunRecord:
+    unmatched = [f"nothing matches {pattern!r}" for pattern in session.plan.unmatched]
+    session.settle_rest(Verdict.NOT_TESTABLE, "it was not run")
+    under = whole.Circumstances(
+        profiles=order.profiles,
+        selected=order.select is not None,
+        select_ok=order.select_ok,
+        faults=tuple(session.faults),
+        shortfalls=(*unmatched, *session.shortfalls),
+    )
+    done = record.RunRecord(
+        opening=session.identified(opening),
+        registry=suite.registry,
+        results=session.sorted_results(),
+        whole=whole.conclude(session.sorted_results(), suite.registry.checks, suite.catalogue, under),
+        seconds=clock.now() / 1e9,
+        left_over=session.left_over,
+        transcripts={
+            name: digest for name, digest in folder.digests.items() if name.startswith("transcripts/")
+        },
+        evidence=dict(session.evidence),
+    )
+    files.close_run(folder, done)
+    return done
+
+
+@asynccontextmanager
+async def _client(target: Target, order: Order, claims: Claims) -> AsyncIterator[Client]:
+    may_write = Effect.WRITE_OWN in claims.effects
+    usual = OWN_CONNECTIONS if may_write else LIVE_CONNECTIONS
+    client = Client(
+        target,
+        max_connections=order.max_connections or usual,
+        restraint=Restraint(
+            may_write=may_write,
+            requests=OWN_REQUESTS if may_write else LIVE_REQUESTS,
+            watchful=not reach.loopback(target),
+        ),
+        headers=order.headers,
+    )
+    try:
+        yield client
+    finally:
+        with trio.CancelScope(shield=True):
+            await client.aclose()
+
+
+@asynccontextmanager
+async def _canary(clock: RunClock) -> AsyncIterator[Canary]:
+    canary = Canary(clock.now)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(canary.sing)
+        yield canary
+        nursery.cancel_scope.cancel()
