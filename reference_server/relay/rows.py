@@ -3,7 +3,18 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from reference_server.log import subjects
 from reference_server.outbox.lifecycle import Move, Status, after
@@ -26,7 +37,8 @@ _columns = (
     _row.status,
 )
 _waits = _skipped.reason == Reason.NO_SIGNING_KEY
-_UNSENT = (Status.PENDING, Status.PARKED)
+# Spelled in the statement, not bound: only so does the partial index of pending rows apply.
+_is_pending = _row.status == literal_column(f"'{Status.PENDING}'")
 
 # A batch holds no more payload than this in memory; rows are fetched a few at a time until it is reached.
 _CLAIM_BYTES = 8 * 1024 * 1024
@@ -41,7 +53,7 @@ _PUBLISHED = _STAND.values(recipients=b"")
 
 def pending(connection: Connection, limit: int) -> Claim:
     """The oldest pending rows."""
-    claim = select(*_columns).where(_row.status == Status.PENDING).order_by(_row.id).limit(limit)
+    claim = select(*_columns).where(_is_pending).order_by(_row.id).limit(limit)
     return _claimed(connection, claim, limit)
 
 
@@ -168,8 +180,13 @@ def destroy_private_parts(change: Change) -> list[str]:
     candidates = set(change.connection.execute(retired).scalars())
     if not candidates:
         return []
-    named = select(_row.key_id).where(_row.status.in_(_UNSENT), _row.key_id.in_(candidates)).distinct()
-    spent = sorted(candidates.difference(change.connection.execute(named).scalars()))
+    spent = sorted(candidates - _named_by_unsent(change.connection))
     if spent:
         change.connection.execute(update(signing_keys).where(keys.key_id.in_(spent)).values(sealed_seed=None))
     return spent
+
+
+def _named_by_unsent(connection: Connection) -> set[str | None]:
+    named_by_pending = select(_row.key_id).where(_is_pending)
+    named_by_parked = select(_row.key_id).join(sse_relay_skipped, _skipped.outbox_id == _row.id)
+    return set(connection.execute(named_by_pending.union(named_by_parked)).scalars())
