@@ -244,9 +244,7 @@ def _composed(store: Interruptible, clock: SystemClock, ids: Uuid7Ids) -> Tenanc
         keyring=keyring,
         revoked=revoked,
         doors={
-            "domains": Domains(
-                store=store, ids=ids, admission=admission, lists=lists, provision=provision
-            ),
+            "domains": Domains(store=store, ids=ids, admission=admission, lists=lists, provision=provision),
             "projects": Projects(store=store, admission=admission, lists=lists),
             "resources": Resources(store=store, admission=admission, lists=lists),
             "bootstrap_tokens": BootstrapTokens(store=store, admission=admission, lists=lists),
@@ -254,4 +252,3 @@ def _composed(store: Interruptible, clock: SystemClock, ids: Uuid7Ids) -> Tenanc
             "nodes": Nodes(store=store, admission=admission, lists=lists, on_revoked=revoked.append),
         },
     )
-
