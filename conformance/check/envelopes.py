@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from conformance.agent import envelope, lexemes
 from conformance.check import reading, tail
-from conformance.check.model import CannotJudge, Check, Finding
+from conformance.check.model import CannotJudge, Check, Finding, Scenario
 from conformance.check.reading import Placed
 from conformance.probe.transcript import Transcript
 
@@ -194,7 +194,7 @@ def _seconds(later: datetime, earlier: datetime) -> float:
     return (later - earlier).total_seconds()
 
 
-SCENARIOS = ()
+SCENARIOS: tuple[Scenario, ...] = ()
 
 _ROWS: tuple[tuple[str, str, tuple[str, ...], Judge], ...] = (
     (

@@ -28,7 +28,7 @@ PATH_IDS = MappingProxyType({UNKNOWN: UNKNOWN_ID, MALFORMED: "not-a-uuid"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One request and the gate that answers it. `after`: another row that must have been refused as it says."""
+    """One request and the gate that answers it. `after`: a row that must have been refused as it says."""
 
     label: str
     clause: str

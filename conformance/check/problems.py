@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from conformance.check import reading
 from conformance.check.gates import refusals
-from conformance.check.model import CannotJudge, Check, Finding
+from conformance.check.model import CannotJudge, Check, Finding, Scenario
 from conformance.probe.transcript import Exchange, Transcript
 
 MEMBERS = ("type", "title", "status", "detail", "instance", "correlation_id")
@@ -102,7 +102,7 @@ def _content_type(exchange: Exchange) -> str:
     return ",".join(values).partition(";")[0].strip().lower()
 
 
-SCENARIOS = ()
+SCENARIOS: tuple[Scenario, ...] = ()
 
 _ROWS = (
     ("ERR-001", "Every refusal is a problem with its members", "ERR-1", judge_problem_shape),

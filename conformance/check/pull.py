@@ -21,6 +21,9 @@ EMPTY = "pull of a lonely Node"
 NODE = "pull_node"
 GONE = "a peer leaves"
 
+# The number published last.
+LAST = 2
+
 
 async def act(stage: Stage) -> None:
     node = await acts.own_node(stage, NODE)
@@ -37,8 +40,8 @@ async def act(stage: Stage) -> None:
         await stage.request(GONE, "DELETE", f"/v1/nodes/{peers[1].id}", identity="operator")
         await stage.put_entry(node, "colour", "red")
         await stage.put_entry(node, "size", "<9>", bucket="data")
-        await acts.say(stage, node, 2)
-        await acts.heard(probe, 2)
+        await acts.say(stage, node, LAST)
+        await acts.heard(probe, LAST)
         await stage.request(AFTER, "GET", path, identity=NODE)
 
 
@@ -112,11 +115,11 @@ def judge_registered(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_parity(transcript: Transcript) -> Iterator[Finding]:
-    stream = reading.twin_steps(transcript, STREAM, [1, 2])
+    stream = reading.twin_steps(transcript, STREAM, [1, LAST])
     if reading.needed(transcript, GONE).head is None:
         raise CannotJudge("the peer never left")
-    marker = next(each for each in reading.events(stream) if reading.step(each) == 2)
-    for label, until in ((FIRST, 1), (AFTER, 2)):
+    marker = next(each for each in reading.events(stream) if reading.step(each) == LAST)
+    for label, until in ((FIRST, 1), (AFTER, LAST)):
         pulled = reading.answered(transcript, label)
         folded = _folded(transcript, stream, until)
         for difference in fold.differences(folded, pulled.body):
@@ -156,7 +159,7 @@ _ROWS = (
     ("PULL-002", "Peers are in order, without the Node itself", "PULL-2", "pull", judge_peers),
     ("PULL-012", "Two pulls without a change are byte-equal", "PULL-2", "pull", judge_repeatable),
     ("PULL-003", "An event and the pull show a peer alike", "PULL-3", "pull", judge_registered),
-    ("PULL-004", "The folded stream is the pulled state", "PULL-4", "parity", judge_parity),
+    ("PULL-004", "The folded stream is the pulled state", "PULL-4", "pull", judge_parity),
 )
 
 CHECKS = tuple(

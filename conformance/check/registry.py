@@ -5,12 +5,43 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from conformance.check import (
+    descoped,
+    doors,
+    envelopes,
+    faults,
+    gates,
+    keepalive,
+    keyless,
+    lifecycle,
+    problems,
+    pull,
+    replay,
+    rotation,
+    tail,
+    window,
+)
 from conformance.check.model import Check, Scenario
 
 T = TypeVar("T")
 
 # A module of checks has two tuples, SCENARIOS and CHECKS; a new module is entered here, nowhere else.
-MODULES: tuple["CheckModule", ...] = ()
+MODULES: tuple["CheckModule", ...] = (
+    descoped,
+    doors,
+    envelopes,
+    faults,
+    gates,
+    keepalive,
+    keyless,
+    lifecycle,
+    problems,
+    pull,
+    replay,
+    rotation,
+    tail,
+    window,
+)
 
 
 class CheckModule(Protocol):

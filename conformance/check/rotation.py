@@ -22,7 +22,7 @@ TOO_SHORT, TOO_LONG, NO_TIME = (
 
 # KEY-5: 60 to 604800 seconds.
 SECONDS = 3600
-BAD_TIMES = (
+BAD_TIMES: tuple[tuple[str, dict[str, int]], ...] = (
     (TOO_SHORT, {"transition_seconds": 59}),
     (TOO_LONG, {"transition_seconds": 604801}),
     (NO_TIME, {}),
