@@ -128,7 +128,7 @@ def _told(exchange: Exchange) -> tuple[object, ...]:
     return reading.status_of(exchange), members.get("type"), members.get("title"), members.get("detail")
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="descoped",
         grade=Grade.G0,
@@ -146,7 +146,7 @@ _ROWS = (
     ("ERR-011", "The 501 is a problem that leaks nothing", ("ERR-1", "ERR-5"), judge_leaks),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=clauses, profile="descoped", scenario="descoped", judge=judge)
     for name, title, clauses, judge in _ROWS
 )

@@ -105,7 +105,7 @@ def _refused(exchange: Exchange, status: int) -> Finding:
     return reading.finding("ERR-6", holds, f"{exchange.label}: {status} as a problem", seen, exchange)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="doors",
         grade=Grade.G2,
@@ -122,7 +122,7 @@ _ROWS = (
     ("ENV-015", "JSON that cannot be signed is refused at the door", "ENV-5", "stream", judge_json),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile=profile, scenario="doors", judge=judge)
     for name, title, clause, profile, judge in _ROWS
 )

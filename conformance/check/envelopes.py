@@ -225,7 +225,7 @@ _ROWS: tuple[tuple[str, str, tuple[str, ...], Judge], ...] = (
     ("ENV-012", "issued_at is neither ahead nor old", ("ENV-12a", "ENV-12b"), judge_time),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=clauses, profile="stream", scenario="tail", judge=judge)
     for name, title, clauses, judge in _ROWS
 )

@@ -172,7 +172,7 @@ _ACTS = (
     ("restart", act_restart, 60, "a server may take its grace period to stop and some seconds to start"),
 )
 
-SCENARIOS = tuple(
+SCENARIOS: tuple[Scenario, ...] = tuple(
     Scenario(
         name=name,
         grade=Grade.G3,
@@ -223,7 +223,7 @@ _ROWS = (
     ("CUR-017", "A cursor means the same after a restart", "CUR-7", "replay", "restart", judge_cursor_kept),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile=profile, scenario=scenario, judge=judge)
     for name, title, clause, profile, scenario, judge in _ROWS
 )

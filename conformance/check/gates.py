@@ -363,7 +363,7 @@ def _without_chance(exchange: Exchange) -> dict[str, object]:
     return {"status": reading.status_of(exchange), "headers": names, **members}
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="gates",
         grade=Grade.G1,
@@ -388,7 +388,7 @@ _ROWS = (
     ("CRED-004", "No answer repeats a credential", "CRED-4", judge_echo),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile="stream", scenario="gates", judge=judge)
     for name, title, clause, judge in _ROWS
 )

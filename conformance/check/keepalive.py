@@ -41,7 +41,7 @@ def judge(transcript: Transcript) -> Iterator[Finding]:
     yield reading.finding("SSE-4", holds, f":keep-alive within {SILENCE_SECONDS:g} s", seen, exchange)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="keepalive",
         grade=Grade.G1,
@@ -52,7 +52,7 @@ SCENARIOS = (
     ),
 )
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(
         id="SSE-004",
         title="A silent stream is kept alive",

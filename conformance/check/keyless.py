@@ -55,7 +55,7 @@ def judge_first_key(transcript: Transcript) -> Iterator[Finding]:
     yield reading.same("KEY-5", HTTPStatus.CREATED, reading.status_of(made), "the first key", made)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="keyless",
         grade=Grade.G1,
@@ -66,7 +66,7 @@ SCENARIOS = (
     ),
 )
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check(
         id="OUT-005",
         title="A Domain without a key waits alone and loses nothing",

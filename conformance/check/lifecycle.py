@@ -141,7 +141,7 @@ def judge_old_http(transcript: Transcript) -> Iterator[Finding]:
 
 _COMMITS = "a few commits, each on the wire within a second"
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="leaving",
         grade=Grade.G1,
@@ -187,7 +187,7 @@ _ROWS = (
     ),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(
         id=name,
         title=title,

@@ -112,7 +112,7 @@ _ROWS = (
     ("ERR-005", "Details are fixed sentences without internals", "ERR-5", judge_details),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile="stream", scenario="gates", judge=judge)
     for name, title, clause, judge in _ROWS
 )

@@ -142,7 +142,7 @@ def _applied(state: fold.Fold, frame: grammar.Frame) -> fold.Fold:
     return state if found is None else fold.apply(state, found.type, found.payload)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="pull",
         grade=Grade.G2,
@@ -162,7 +162,7 @@ _ROWS = (
     ("PULL-004", "The folded stream is the pulled state", "PULL-4", "pull", judge_parity),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile=profile, scenario="pull", judge=judge)
     for name, title, clause, profile, judge in _ROWS
 )

@@ -275,7 +275,7 @@ def _registrations(transcript: Transcript, label: str, node_id: object) -> list[
     ]
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="resume",
         grade=Grade.G1,
@@ -335,7 +335,7 @@ _ROWS = (
     ),
 )
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     *(
         Check(id=name, title=title, clauses=(clause,), profile="replay", scenario=scenario, judge=judge)
         for name, title, clause, scenario, judge in _ROWS

@@ -177,7 +177,7 @@ def _forgiven(chain: keys.Chain, each: reading.Placed) -> keys.Chain:
     return keys.trusting(chain, new)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="rotation",
         grade=Grade.G1,
@@ -198,7 +198,7 @@ _ROWS = (
     ("KEY-016", "A late Node pins the key of its own registration", "KEY-6", judge_late),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=(clause,), profile="keys", scenario="rotation", judge=judge)
     for name, title, clause, judge in _ROWS
 )

@@ -186,7 +186,7 @@ def _is_step(facts: object) -> bool:
     return isinstance(facts, dict) and facts.get("key") == reading.STEP
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="tail",
         grade=Grade.G1,
@@ -213,7 +213,7 @@ _ROWS = (
     ("CUR-001", "Without a cursor the stream starts at the head of the log", ("CUR-1",), judge_tail, False),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=clauses, profile="stream", scenario="tail", judge=judge, timed=timed)
     for name, title, clauses, judge, timed in _ROWS
 )

@@ -112,7 +112,7 @@ def judge_replay_from_edge(transcript: Transcript) -> Iterator[Finding]:
     yield reading.finding("CUR-7", holds, f"sequences above {emptied}", str(first), exchange)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="far_cursor",
         grade=Grade.G1,
@@ -138,7 +138,7 @@ _ROWS = (
     ("CUR-007", "An emptied log goes on counting", ("CUR-7",), "eviction", judge_replay_from_edge),
 )
 
-CHECKS = tuple(
+CHECKS: tuple[Check, ...] = tuple(
     Check(id=name, title=title, clauses=clauses, profile="replay", scenario=scenario, judge=judge)
     for name, title, clauses, scenario, judge in _ROWS
 )

@@ -46,7 +46,7 @@ class Target:
 
     name: str
     base_url: str
-    identities: Mapping[str, Identity] = MappingProxyType({})
+    identities: Mapping[str, Identity] = field(default_factory=lambda: MappingProxyType({}))
     claims: tuple[str, ...] = ()
     pinned: tuple[PinnedKey, ...] = ()
     driver: DriverSpec = field(default_factory=DriverSpec)
