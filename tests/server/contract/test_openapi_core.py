@@ -276,8 +276,8 @@ UNSERVED = [operation for operation in OPERATIONS if operation.served_by is None
 def test_what_is_not_served_yet_says_so(driver: Driver, operation: Operation) -> None:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     fitting = {"name": "db", "slug": "a", "seq": "1"}
-    body = {} if operation.method in ("POST", "PUT", "PATCH") else None
-    parameters = {name: fitting.get(name, ABSENT) for name in names}
+    body: object = {} if operation.method in ("POST", "PUT", "PATCH") else None
+    parameters: dict[str, Any] = {name: fitting.get(name, ABSENT) for name in names}
     answer = driver.ask(operation.id, 501, token="", json=body, judge_request=False, **parameters)
 
     assert answer["code"] == operation.unwired
