@@ -56,7 +56,7 @@ class _Asked:
 
     @property
     def content_type(self) -> str:
-        return self.sent.headers.get("content-type", "")
+        return str(self.sent.headers.get("content-type", ""))
 
     @property
     def body(self) -> bytes | None:
@@ -75,7 +75,7 @@ class _Answered:
 
     @property
     def content_type(self) -> str:
-        return self.received.headers.get("content-type", "")
+        return str(self.received.headers.get("content-type", ""))
 
     @property
     def headers(self) -> Headers:

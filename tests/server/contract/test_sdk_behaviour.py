@@ -96,7 +96,7 @@ def test_every_problem_has_a_correlation_id(
         "unrelated": served.credentials["operators"]["nobody"]["token"],
         "node": _node(served, "one")["credential"],
     }
-    headers = {}
+    headers: dict[str, str] = {}
     if "token" in given:
         headers |= _bearer(tokens.get(given["token"], given["token"]))
     if "cursor" in given:
