@@ -1,5 +1,6 @@
 """The document is found in a clone and in an installed wheel, and its absence is said plainly."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def test_the_json_is_the_same_each_time() -> None:
 
     assert contract.parse(text).json == contract.parse(text).json
     assert contract.parse(text).digest == contract.document().digest
+
+
+def test_a_wheel_carries_the_document_where_it_is_looked_for() -> None:
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+
+    assert carried["openapi"] == "reference_server/openapi"
+    assert contract._PLACES[0].parts[-3:] == ("reference_server", "openapi", contract.FILE_NAME)
