@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from reference_server.envelope import canonical, model
 from reference_server.outbox import schemas, wire_types
@@ -20,6 +20,12 @@ _ENVELOPE_BYTES = 512
 MAX_PAYLOAD_BYTES = MAX_WIRE_BYTES - _ENVELOPE_BYTES
 
 _ROTATION = wire_types.source_for(wire_types.WireType.SIGNING_KEY_ROTATED)
+
+# Built once: building a statement costs more than running it.
+_ACTIVE_KEY = select(signing_keys.c.key_id).where(
+    signing_keys.c.domain_id == bindparam("domain"), signing_keys.c.retired_at.is_(None)
+)
+_INSERT = insert(outbox_events).returning(outbox_events.c.id)
 
 
 class AppendRefused(ValueError):
@@ -78,10 +84,7 @@ def append_signed(change: Change, *, recipients: Sequence[str], body: SignedBody
 
 def active_key(change: Change, domain_id: str) -> str | None:
     """The key that signs what is appended now, if the Domain has one."""
-    keys = select(signing_keys.c.key_id).where(
-        signing_keys.c.domain_id == domain_id, signing_keys.c.retired_at.is_(None)
-    )
-    return change.connection.execute(keys).scalar_one_or_none()
+    return change.connection.execute(_ACTIVE_KEY, {"domain": domain_id}).scalar_one_or_none()
 
 
 def stamp_waiting(change: Change, domain_id: str, key_id: str) -> int:
@@ -130,19 +133,17 @@ def _insert(
 ) -> int:
     if not isinstance(recipients, Sequence) or isinstance(recipients, str):
         raise AppendRefused("recipients are a sequence of Node ids")
-    row = insert(outbox_events).values(
-        event_id=event_id,
-        domain_id=domain_id,
-        source=source,
-        recipients=node_bytes.pack(recipients),
-        payload=payload,
-        key_id=key_id,
-        envelope=envelope,
-        status=Status.PENDING,
-        transaction_id=change.transaction_id,
-        created_at=change.now,
-    )
+    row = {
+        "event_id": event_id,
+        "domain_id": domain_id,
+        "source": source,
+        "recipients": node_bytes.pack(recipients),
+        "payload": payload,
+        "key_id": key_id,
+        "envelope": envelope,
+        "status": Status.PENDING.value,
+        "transaction_id": change.transaction_id,
+        "created_at": change.now,
+    }
     change.outbox_written = True
-    key = change.connection.execute(row).inserted_primary_key
-    assert key is not None  # noqa: S101  # an INSERT of one row always has one
-    return int(key[0])
+    return int(change.connection.execute(_INSERT, row).scalar_one())
