@@ -109,16 +109,17 @@ def _stage(scenario: Scenario, kit: Kit, attempt: int, recorder: Recorder, nurse
 
 def _obstacle(error: Exception) -> tuple[Verdict, str]:
     """CannotAct alone is the target's lack; everything else is a fault of suite or driver."""
-    leaves = tuple(_leaves(error))
+    leaves = tuple(leaves(error))
     if all(isinstance(leaf, CannotAct) for leaf in leaves):
         return Verdict.NOT_TESTABLE, str(leaves[0])
     broken = next(leaf for leaf in leaves if not isinstance(leaf, CannotAct))
     return Verdict.HARNESS_ERROR, origin_of(broken)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, or the exception itself."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            yield from _leaves(each)
+            yield from leaves(each)
     else:
         yield error

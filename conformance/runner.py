@@ -17,13 +17,7 @@ from conformance.probe.canary import Canary
 from conformance.probe.client import Client
 from conformance.probe.clock import RunClock
 from conformance.probe.obstacle import DriverFault
-from conformance.probe.policy import (
-    LIVE_CONNECTIONS,
-    LIVE_REQUESTS,
-    OWN_CONNECTIONS,
-    OWN_REQUESTS,
-    Restraint,
-)
+from conformance.probe.policy import Restraint
 from conformance.probe.vault import Vault
 from conformance.progress import Progress
 from conformance.report import files, record
@@ -107,64 +101,43 @@ async def run(
     folder.prepare()
     clock = RunClock()
     async with AsyncExitStack() as stack:
-        driver: drivers.NoDriver | drivers.LineDriver = drivers.NoDriver()
-        fault = ""
-        try:
-            driver = await stack.enter_async_context(drivers.opened(target.driver))
-        except DriverFault as broken:
-            fault = str(broken)
+        driver, fault = await _driver(target, stack)
         claims = claims_for(target, order, driver.verbs)
         planned = expand(suite.registry, claims, seed=order.seed, select=order.select)
-        ledger = ledgers.FileLedger(
-            None if target.ephemeral else folder.root / "ledger.ndjson", base_url=target.base_url
-        )
         session = Session(
             suite=suite.catalogue, registry=suite.registry, plan=planned, folder=folder, progress=progress
         )
-        opening = record.Opening(
-            suite_version=version(),
-            started=clock.started_wall,
-            seed=order.seed,
-            target=target,
-            identity=None,
-            claims=claims,
-            selection=order.select,
-            catalogue=suite.catalogue,
-        )
+        opening = _opening(target, order, suite, claims=claims, started=clock.started_wall)
         files.open_run(folder, opening)
         progress.opened(opening, planned)
         session.settle_unacted()
         if fault:
-            session.faults.append(f"driver: {fault}")
-            session.settle_rest(Verdict.HARNESS_ERROR, f"driver: {fault}")
+            session.faults.append(fault)
+            session.settle_rest(Verdict.HARNESS_ERROR, fault)
         elif not planned.empty and not planned.unmatched:
-            client = await stack.enter_async_context(_client(target, order, claims))
-            canary = await stack.enter_async_context(_canary(clock))
             kit = acting.Kit(
                 target=target,
                 claims=claims,
-                client=client,
+                client=await stack.enter_async_context(_client(target, order, claims)),
                 driver=driver,
                 vault=vault,
                 clock=clock,
-                canary=canary,
-                ledger=ledger,
+                canary=await stack.enter_async_context(_canary(clock)),
+                ledger=_ledger(target, folder),
                 seed=order.seed,
             )
             await session.act(kit, order.budget_seconds)
-        return _concluded(session, opening, order, clock, folder, suite)
+    session.settle_rest(Verdict.NOT_TESTABLE, "it was not run")
+    done = _concluded(session, session.identified(opening), order, suite, seconds=clock.now() / 1e9)
+    files.close_run(folder, done)
+    return done
 
 
 def _concluded(
-    session: Session,
-    opening: record.Opening,
-    order: Order,
-    clock: RunClock,
-    folder: RunFolder,
-    suite: Suite,
+    session: Session, opening: record.Opening, order: Order, suite: Suite, *, seconds: float
 ) -> record.RunRecord:
     unmatched = [f"nothing matches {pattern!r}" for pattern in session.plan.unmatched]
-    session.settle_rest(Verdict.NOT_TESTABLE, "it was not run")
+    results = session.sorted_results()
     under = whole.Circumstances(
         profiles=order.profiles,
         selected=order.select is not None,
@@ -172,32 +145,55 @@ def _concluded(
         faults=tuple(session.faults),
         shortfalls=(*unmatched, *session.shortfalls),
     )
-    done = record.RunRecord(
-        opening=session.identified(opening),
+    return record.RunRecord(
+        opening=opening,
         registry=suite.registry,
-        results=session.sorted_results(),
-        whole=whole.conclude(session.sorted_results(), suite.registry.checks, suite.catalogue, under),
-        seconds=clock.now() / 1e9,
+        results=results,
+        whole=whole.conclude(results, suite.registry.checks, suite.catalogue, under),
+        seconds=seconds,
         left_over=session.left_over,
-        transcripts={
-            name: digest for name, digest in folder.digests.items() if name.startswith("transcripts/")
-        },
-        evidence=dict(session.evidence),
+        transcripts=session.transcripts,
+        evidence=session.evidence,
     )
-    files.close_run(folder, done)
-    return done
+
+
+def _opening(target: Target, order: Order, suite: Suite, *, claims: Claims, started: float) -> record.Opening:
+    return record.Opening(
+        suite_version=version(),
+        started=started,
+        seed=order.seed,
+        target=target,
+        identity=None,
+        claims=claims,
+        selection=order.select,
+        catalogue=suite.catalogue,
+    )
+
+
+def _ledger(target: Target, folder: RunFolder) -> ledgers.FileLedger:
+    """On disk where something could be left over: not for a target that ends with the run."""
+    path = None if target.ephemeral else folder.root / "ledger.ndjson"
+    return ledgers.FileLedger(path, base_url=target.base_url)
+
+
+async def _driver(target: Target, stack: AsyncExitStack) -> tuple[drivers.NoDriver | drivers.LineDriver, str]:
+    """The driver, or none and what is wrong with it."""
+    try:
+        return await stack.enter_async_context(drivers.opened(target.driver)), ""
+    except DriverFault as broken:
+        return drivers.NoDriver(), f"driver: {broken}"
 
 
 @asynccontextmanager
 async def _client(target: Target, order: Order, claims: Claims) -> AsyncIterator[Client]:
     may_write = Effect.WRITE_OWN in claims.effects
-    usual = OWN_CONNECTIONS if may_write else LIVE_CONNECTIONS
+    requests, connections = reach.limits(target, claims.effects)
     client = Client(
         target,
-        max_connections=order.max_connections or usual,
+        max_connections=order.max_connections or connections,
         restraint=Restraint(
             may_write=may_write,
-            requests=OWN_REQUESTS if may_write else LIVE_REQUESTS,
+            requests=requests,
             watchful=not reach.loopback(target),
         ),
         headers=order.headers,

@@ -84,6 +84,12 @@ class Session:
             if check.id not in self._results:
                 self._settle(without_judgement(check, verdict, reason))
 
+    @property
+    def transcripts(self) -> dict[str, str]:
+        """The digests of the transcripts on disk, by file name."""
+        digests = self._folder.digests.items()
+        return {name: digest for name, digest in digests if name.startswith("transcripts/")}
+
     def sorted_results(self) -> tuple[CheckResult, ...]:
         """The results by id."""
         return tuple(result for _, result in sorted(self._results.items()))

@@ -4,13 +4,6 @@ from collections import deque
 
 from conformance.probe.obstacle import CannotAct
 
-# A deployment that somebody uses gets GETs, on few connections, and not many of them (suite.md, "Safe on a
-# live deployment"); what we own takes what the checks need.
-LIVE_CONNECTIONS = 4
-LIVE_REQUESTS = 2_000
-OWN_CONNECTIONS = 64
-OWN_REQUESTS = 1_000_000
-
 # Of the last so many answers at most this share may be 5xx (501 and 503 are answers of the contract).
 _WATCHED_ANSWERS = 20
 _TOLERATED_ERRORS = 5

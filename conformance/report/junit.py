@@ -27,7 +27,7 @@ def render(record: RunRecord) -> bytes:
     if not names:
         root.append(_nothing(record))
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode").encode()
 
 
 def _suite(name: str, results: Iterable[CheckResult], record: RunRecord) -> ET.Element:

@@ -12,6 +12,11 @@ FAULT_VERBS = frozenset(
     {"restart", "stop", "start", "evict", "advance_clock", "wire", "signing_key", "drop_streams"}
 )
 
+# A deployment that somebody uses gets GETs, on few connections, and not many of them (suite.md, "Safe on a
+# live deployment"); what we may write on takes what the checks need.
+LIVE_REQUESTS, LIVE_CONNECTIONS = 2_000, 4
+OWN_REQUESTS, OWN_CONNECTIONS = 1_000_000, 64
+
 ALLOW_WRITE = "write"
 ALLOW_DISRUPTIVE = "disruptive"
 
@@ -33,6 +38,13 @@ def effects(target: Target, allowed: Collection[str]) -> frozenset[Effect]:
     if target.may_disrupt and (ALLOW_DISRUPTIVE in allowed or target.ephemeral):
         found.add(Effect.DISRUPTIVE)
     return frozenset(found)
+
+
+def limits(target: Target, may: Set[Effect]) -> tuple[int, int]:
+    """How many requests a run may send to the target, and on how many connections at once."""
+    if Effect.WRITE_OWN in may and loopback(target):
+        return OWN_REQUESTS, OWN_CONNECTIONS
+    return LIVE_REQUESTS, OWN_CONNECTIONS if Effect.WRITE_OWN in may else LIVE_CONNECTIONS
 
 
 def grade(target: Target, verbs: Set[str], may: Set[Effect]) -> tuple[Grade, tuple[str, ...]]:

@@ -97,6 +97,20 @@ async def started(*, descoped: bool, claims: Sequence[str]) -> AsyncIterator[Tar
                     await _stopped(process)
 
 
+def prospect(claims: Sequence[str]) -> Target:
+    """What `started` would yield, as far as it is known before: for a plan."""
+    labels = ("operator", "operator_agent", "node_a", "node_b", "node_other", "revoked")
+    return Target(
+        name="reference",
+        base_url="http://127.0.0.1",
+        identities=MappingProxyType({label: Identity(label=label) for label in labels}),
+        claims=tuple(claims),
+        driver=DriverSpec(kind="socket"),
+        may_disrupt=True,
+        ephemeral=True,
+    )
+
+
 def _command(room: Path, *, descoped: bool) -> list[str]:
     unwired = DESCOPED_PORTS if descoped else ()
     return [
