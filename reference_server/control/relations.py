@@ -1,7 +1,7 @@
 """Grants and what they imply: the RelationChecker over configured operators (CRED-3, GATE-6, GATE-7)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -80,10 +80,7 @@ class Places(Protocol):
         ...
 
 
-class Granted(Protocol):
-    """The grants of an operator."""
-
-    def __call__(self, operator: str) -> Iterable[Grant]: ...
+Granted = Callable[[str], Iterable[Grant]]  # the grants of the operator of that name
 
 
 class GrantedRelations:

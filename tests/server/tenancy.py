@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -93,8 +93,8 @@ class Tenancy:
         *,
         token: str | None = ROOT_TOKEN,
         body: object = None,
-        query: dict[str, tuple[str, ...]] | None = None,
-        **path_parameters: str,
+        query: Mapping[str, tuple[str, ...]] | None = None,
+        **path_parameters: Any,
     ) -> "Answer":
         """Call `surface.method`; a Refusal comes back as the problem that it is on the wire."""
         surface, method = door.split(".")
@@ -112,13 +112,14 @@ class Tenancy:
 
     async def rows(self, statement: Any) -> list[Any]:
         """Read rows."""
-        return await self.store.read(lambda connection: list(connection.execute(statement).all()))
+        found: list[Any] = await self.store.read(lambda connection: list(connection.execute(statement).all()))
+        return found
 
     async def count(self, table: Any) -> int:
         """How many rows a table holds."""
         return int(await self.scalar(select(func.count()).select_from(table)))
 
-    async def domain(self, slug: str = "acme", cidr: str = "10.1.0.0/24", **more: object) -> str:
+    async def domain(self, slug: str = "acme", cidr: str = "10.1.0.0/24", **more: Any) -> str:
         """Create a Domain and answer its id."""
         made = await self.call(
             "domains.create_domain", body={"name": slug, "slug": slug, "mesh_cidr": cidr, **more}

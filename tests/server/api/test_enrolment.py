@@ -25,8 +25,8 @@ class Site:
         self.domain = self.project = self.resource = ""
         self.body: dict[str, object] = {}
 
-    async def build(self, *, kind: str = "node", resource_kind: str = "vm", **domain: object) -> "Site":
-        self.domain = await self.server.domain(**domain)  # type: ignore[arg-type]  # more is for the body
+    async def build(self, *, kind: str = "node", resource_kind: str = "vm", **domain: Any) -> "Site":
+        self.domain = await self.server.domain(**domain)
         self.project = await self.server.project(self.domain)
         self.resource = await self.server.resource(self.project, kind=resource_kind)
         self.body = {

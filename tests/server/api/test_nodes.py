@@ -50,7 +50,7 @@ async def test_pages_and_their_refusals() -> None:
         first = (await server.call("nodes.list_nodes", query={"limit": ("2",)})).json()
         assert await listed(server, cursor=first["next_cursor"]) == nodes[2:]
         reader = server.operator("reader", ("read", "*"))
-        ask = [
+        ask: list[tuple[str | None, dict[str, tuple[str, ...]], tuple[int, str]]] = [
             (reader, {"cursor": (first["next_cursor"],)}, (403, "cursor_binding_mismatch")),
             (reader, {"cursor": ("x.y",)}, (400, "invalid_cursor")),
             (reader, {"limit": ("201",)}, (400, "invalid_limit")),

@@ -1,6 +1,7 @@
 """Limits and cursors: signed, bound to caller and list, absent at the end (contract_facts 1.4)."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ MAKER = Pages(b"k" * 32)
 
 
 def read(
-    *, list_name: str = "things", caller: str = "operator:a", maker: Pages = MAKER, **query: str
+    *, list_name: str = "things", caller: str = "operator:a", maker: Pages = MAKER, **query: Any
 ) -> Page:
     asked = request(query={name: (value,) for name, value in query.items()})
     return maker.read(asked, list_name=list_name, caller=caller)
@@ -23,7 +24,7 @@ def cursor(position: str = "p-1", *, caller: str = "operator:a") -> str:
     return MAKER.cursor(list_name="things", caller=caller, position=position)
 
 
-def code(**asked: str) -> str | None:
+def code(**asked: Any) -> str | None:
     with pytest.raises(Refusal) as caught:
         read(**asked)
     return caught.value.code

@@ -1,5 +1,7 @@
 """The doors of Resources."""
 
+from typing import Any
+
 import pytest
 
 from reference_server.store import tables
@@ -70,7 +72,7 @@ async def test_deploy_is_needed_and_read_is_not_enough() -> None:
         resource = await server.resource(project)
         reader = server.operator("reader", ("read", f"domain:{domain}"))
         deployer = server.operator("deployer", ("deploy", f"domain:{domain}"))
-        ask: list[tuple[str, str, dict[str, str], tuple[int, str | None]]] = [
+        ask: list[tuple[str, str, dict[str, Any], tuple[int, str | None]]] = [
             ("resources.create_resource", reader, {"project_id": project}, (403, "permission_denied")),
             ("resources.delete_resource", reader, {"id": resource}, (403, "permission_denied")),
             ("resources.get_resource", reader, {"id": resource}, (200, None)),
