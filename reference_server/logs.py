@@ -27,7 +27,7 @@ _SECRET_NAME = re.compile(
 )
 _HARMLESS = frozenset({"token_id", "credentials_file", "seed_file", "master_key_file", "secrets"})
 # NSKs (CRED-1), bootstrap tokens, operator tokens made by the seed, and whatever follows Bearer.
-_SECRET_VALUE = re.compile(r"\b(nsk_[a-z]+_|psb_|bpo_)[A-Za-z0-9_=.+/-]+|(Bearer\s+)\S+", re.I)
+_SECRET_VALUE = re.compile(r"\b(nsk_[a-z]+_|psb_|pso_)[A-Za-z0-9_=.+/-]+|(Bearer\s+)\S+", re.I)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 Event = MutableMapping[str, object]
