@@ -73,8 +73,8 @@ async def answer(handler: Handler, request: Request) -> tuple[Response | Takeove
     """What a handler answers, whatever it raises, and the code where that is a refusal."""
     try:
         return await handler(request), None
-    except Refusal as refusal:
-        return problem(refusal, request.path, request.correlation_id), refusal.code
+    except Refusal as raised:
+        refusal = raised
     except Unavailable:
         refusal = Refusal("datastore_unavailable")
     except Exception:

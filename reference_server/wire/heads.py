@@ -20,9 +20,9 @@ _NO_QUERY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 def check_bytes(head: bytes) -> None:
-    """Refuse line ends and foldings that two readers may take for different things (RFC 9112 sections 2.2, 5.2).
+    """Refuse what two readers may take for different things: bare line ends, foldings, a second length.
 
-    Raises Refusal (400).
+    Raises Refusal (400). RFC 9112 sections 2.2, 5.2, 6.3.
     """
     lines = head.count(b"\r\n")
     if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
@@ -32,7 +32,7 @@ def check_bytes(head: bytes) -> None:
 
 
 def check_headers(headers: Headers, http_version: bytes) -> None:
-    """Refuse two ways to find the body's end (RFC 9112 section 6.1), and a Host that is none. Raises Refusal."""
+    """Refuse two ways to find the body's end (RFC 9112 section 6.1), a Host that is none: Refusal (400)."""
     names = [name for name, _ in headers]
     if b"transfer-encoding" in names and (b"content-length" in names or http_version != b"1.1"):
         raise Refusal(None, status=400)

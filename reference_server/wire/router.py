@@ -63,7 +63,7 @@ class Router:
         *,
         without_head: Collection[str] = ("GetNodeEvents",),
     ) -> None:
-        """Every GET answers HEAD, too, but those in `without_head` (SSE-10). Raises ValueError for a clash."""
+        """GETs answer HEAD, too, except `without_head` (SSE-10). Raises ValueError for a clash."""
         self._root = _Branch()
         for operation in operations:
             self._add(operation, handlers[operation.id], with_head=operation.id not in without_head)
