@@ -72,7 +72,7 @@ class Domains:
         provision = None if asked.signing_key == _NO_KEY else self._provision
         domain_id = self._ids.uuid7()
         made = await self._store.change(
-            [domain_id],
+            [domains.ALL_DOMAINS, domain_id],
             lambda change: domains.create(
                 change, domain_id=domain_id, draft=draft, provision=provision, subject=subject_of(caller)
             ),
@@ -113,7 +113,7 @@ class Domains:
         await self._admission.require(caller, MANAGE, Kind.DOMAIN, domain_id)
         wanted = _patch_of(request.body)
         changed = await self._store.change(
-            [domain_id],
+            [domains.ALL_DOMAINS, domain_id],
             lambda change: domains.patch(
                 change, domain_id=domain_id, wanted=wanted, subject=subject_of(caller)
             ),

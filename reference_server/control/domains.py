@@ -21,6 +21,10 @@ _TABLE = tables.domains
 # contract_facts 1.7: the default; no published door sets it.
 _ENDPOINT_TTL = 300 * durations.SECOND
 
+# Slugs and ranges are unique over all Domains, so whoever takes one holds this lock besides the Domain's own
+# (OUT-1); as the smallest UUID it comes first in the order of locks.
+ALL_DOMAINS = "00000000-0000-0000-0000-000000000000"
+
 # KEY-5, OUT-5: makes the Domain's first key inside the transaction that makes the Domain.
 KeyProvision = Callable[[Change, str], object]
 
