@@ -109,10 +109,10 @@ def _stage(scenario: Scenario, kit: Kit, attempt: int, recorder: Recorder, nurse
 
 def _obstacle(error: Exception) -> tuple[Verdict, str]:
     """CannotAct alone is the target's lack; everything else is a fault of suite or driver."""
-    leaves = tuple(leaves(error))
-    if all(isinstance(leaf, CannotAct) for leaf in leaves):
-        return Verdict.NOT_TESTABLE, str(leaves[0])
-    broken = next(leaf for leaf in leaves if not isinstance(leaf, CannotAct))
+    found = tuple(leaves(error))
+    if all(isinstance(leaf, CannotAct) for leaf in found):
+        return Verdict.NOT_TESTABLE, str(found[0])
+    broken = next(leaf for leaf in found if not isinstance(leaf, CannotAct))
     return Verdict.HARNESS_ERROR, origin_of(broken)
 
 
