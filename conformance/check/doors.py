@@ -110,7 +110,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="doors",
         grade=Grade.G2,
         effect=Effect.WRITE_OWN,
-        budget_seconds=35,
+        budget_seconds=24,
         budget_reason="sixteen answers at once; each of four malformed requests may take 5 s to be cut",
         act=act,
     ),

@@ -368,7 +368,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="gates",
         grade=Grade.G1,
         effect=Effect.WRITE_OWN,
-        budget_seconds=25,
+        budget_seconds=24,
         budget_reason="some sixty refusals, each at once; a stream opened by mistake is left after 3 s",
         act=act,
     ),

@@ -288,7 +288,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="handover",
         grade=Grade.G1,
         effect=Effect.WRITE_OWN,
-        budget_seconds=30,
+        budget_seconds=24,
         budget_reason="36 commits and eight replays while publishing, each within a second",
         act=act_handover,
     ),

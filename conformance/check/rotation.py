@@ -182,7 +182,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="rotation",
         grade=Grade.G1,
         effect=Effect.WRITE_OWN,
-        budget_seconds=25,
+        budget_seconds=24,
         budget_reason="three commits, two rotations and a replay, each within a second",
         act=act,
     ),

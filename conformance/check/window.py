@@ -125,7 +125,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="eviction",
         grade=Grade.G3,
         effect=Effect.DISRUPTIVE,
-        budget_seconds=25,
+        budget_seconds=24,
         budget_reason="four commits, two evictions and five admissions, each at once",
         act=act_eviction,
     ),
