@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reference_server.log.rows import Oldest
 
-# One piece: some 10 ms of the writer's time, after which producers have their turn.
+# One piece: some 20 ms of the writer's time, after which producers have their turn.
 PIECE = 2_000
 
 

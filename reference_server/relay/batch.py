@@ -10,7 +10,7 @@ from reference_server.envelope.signed_here import SignedHere
 from reference_server.outbox import wire_types
 from reference_server.outbox.lifecycle import Move, Status
 from reference_server.ports import Appended, Change, LogAppender, Outgoing, SignedBody
-from reference_server.relay import decide, rows
+from reference_server.relay import claims, decide, settling
 from reference_server.relay.decide import Decision, Row
 
 # Rows that waited for a key fill at most a half of a batch, so that other Domains go on meanwhile (OUT-5).
@@ -43,14 +43,14 @@ class Batch:
             return Outcome(appended=(), parked=(), more=False)
         keys = self._keys(change, claimed)
         domains = {row.domain_id for row in claimed if row.status is Status.PENDING}
-        waiting = rows.domains_waiting(change.connection, domains, claimed)
+        waiting = claims.domains_waiting(change.connection, domains, claimed)
         decisions = decide.decide(claimed, waiting, keys.keys())
         outgoing, done = self._sign(change, decisions, keys)
         more = more or done < len(decisions)
         decisions = decisions[:done]
         appended = self.log.append(change, outgoing)
-        rows.settle(change, decisions)
-        rows.move_cursor(
+        settling.settle(change, decisions)
+        settling.move_cursor(
             change,
             last_outbox_id=max(decision.row.id for decision in decisions),
             last_sequence=appended[-1].entries[-1][0] if appended else None,
@@ -59,10 +59,10 @@ class Batch:
         return Outcome(appended=appended, parked=parked, more=more)
 
     def _claim(self, change: Change) -> tuple[list[Row], bool]:
-        given = rows.domains_given_a_key(change.connection)
+        given = claims.domains_given_a_key(change.connection)
         share = max(1, self.publishes // _RELEASED_SHARE)
-        claimed, more = rows.released(change.connection, given, share) if given else ([], False)
-        pending, more_pending = rows.pending(change.connection, max(1, self.publishes - len(claimed)))
+        claimed, more = claims.released(change.connection, given, share) if given else ([], False)
+        pending, more_pending = claims.pending(change.connection, max(1, self.publishes - len(claimed)))
         claimed += pending
         room = self.publishes
         for taken, row in enumerate(claimed):
@@ -73,7 +73,7 @@ class Batch:
 
     def _keys(self, change: Change, claimed: Sequence[Row]) -> dict[str, bytes]:
         wanted = {row.key_id for row in claimed if row.key_id is not None and row.envelope is None}
-        sealed = rows.sealed_seeds(change.connection, wanted) if wanted else {}
+        sealed = claims.sealed_seeds(change.connection, wanted) if wanted else {}
         keys = {}
         for key_id, seed in sealed.items():
             try:

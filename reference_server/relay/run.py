@@ -12,7 +12,7 @@ import trio
 from reference_server.log import subjects
 from reference_server.metrics import Metrics
 from reference_server.ports import Appended, Change, EventStream, NonceStore, Sighting, Store, Unavailable
-from reference_server.relay import rows
+from reference_server.relay import settling
 from reference_server.relay.batch import Batch, Outcome
 from reference_server.relay.decide import Decision, Reason
 from reference_server.relay.wake import Wake
@@ -117,7 +117,7 @@ class Relay:
         await self._layered.nonces.forget_below((await self._layered.stream.bounds()).low)
 
     def _destroy(self, change: Change) -> list[str]:
-        spent = rows.destroy_private_parts(change)
+        spent = settling.destroy_private_parts(change)
         change.after_commit.append(partial(self._forget, spent))
         return spent
 

@@ -1,0 +1,135 @@
+"""What the relay takes: pending rows by id, and rows whose Domain has got its key at last (OUT-2, OUT-5)."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Result, Select, bindparam, exists, func, literal_column, select
+from sqlalchemy import Row as Fetched
+
+from reference_server.outbox.lifecycle import Status
+from reference_server.relay.decide import Reason, Row
+from reference_server.store import node_bytes
+from reference_server.store.tables import outbox_events, signing_keys, sse_relay_skipped
+
+# A batch holds no more payload than this in memory; rows are fetched a few at a time until it is reached.
+_CLAIM_BYTES = 8 * 1024 * 1024
+_FETCH = 128
+
+Claim: TypeAlias = tuple[list[Row], bool]  # rows in order, and whether there are more of them
+
+_skipped = sse_relay_skipped.c
+_row = outbox_events.c
+_columns = (
+    _row.id,
+    _row.event_id,
+    _row.domain_id,
+    _row.source,
+    _row.recipients,
+    _row.payload,
+    _row.key_id,
+    _row.envelope,
+    _row.status,
+)
+_waits = _skipped.reason == Reason.NO_SIGNING_KEY.value
+
+# Spelled in the statement, not bound: only so does the partial index of pending rows apply.
+IS_PENDING = _row.status == literal_column(f"'{Status.PENDING}'")
+
+
+def _domains_given_a_key() -> Select[Any]:
+    """Goes from one parked Domain to the next through the index, however many rows each of them has."""
+    first = select(func.min(_skipped.domain_id).label("domain_id")).cte("parked", recursive=True)
+    following = (
+        select(func.min(_skipped.domain_id)).where(_skipped.domain_id > first.c.domain_id).scalar_subquery()
+    )
+    parked = first.union_all(select(following).where(first.c.domain_id.is_not(None)))
+    return select(parked.c.domain_id).where(exists().where(signing_keys.c.domain_id == parked.c.domain_id))
+
+
+# Statements are built once: building one costs more than running it.
+_DOMAINS_GIVEN_A_KEY = _domains_given_a_key()
+_PENDING = (
+    select(*_columns)
+    .where(IS_PENDING)
+    .order_by(_row.id)
+    .limit(bindparam("wanted"))
+    .execution_options(yield_per=_FETCH)
+)
+_RELEASED = (
+    select(*_columns)
+    .join(sse_relay_skipped, _skipped.outbox_id == _row.id)
+    .where(_skipped.domain_id.in_(bindparam("domains", expanding=True)), _waits, _row.key_id.is_not(None))
+    .order_by(_row.id)
+    .limit(bindparam("wanted"))
+    .execution_options(yield_per=_FETCH)
+)
+_WAITS_AFTER = (
+    select(_skipped.outbox_id)
+    .where(_skipped.domain_id == bindparam("domain"), _waits, _skipped.outbox_id > bindparam("row"))
+    .limit(1)
+)
+_SEALED = select(signing_keys.c.key_id, signing_keys.c.sealed_seed).where(
+    signing_keys.c.key_id.in_(bindparam("keys", expanding=True)), signing_keys.c.sealed_seed.is_not(None)
+)
+
+
+def pending(connection: Connection, limit: int) -> Claim:
+    """The oldest pending rows."""
+    return _claimed(connection.execute(_PENDING, {"wanted": limit}), limit)
+
+
+def domains_given_a_key(connection: Connection) -> list[str]:
+    """Domains that have a key, and rows parked for whatever reason."""
+    return list(connection.execute(_DOMAINS_GIVEN_A_KEY).scalars())
+
+
+def released(connection: Connection, domain_ids: Collection[str], limit: int) -> Claim:
+    """The oldest rows of some Domains that were parked for want of a key and have one now."""
+    wanted = {"domains": list(domain_ids), "wanted": limit}
+    return _claimed(connection.execute(_RELEASED, wanted), limit)
+
+
+def _claimed(result: Result[Any], limit: int) -> Claim:
+    claimed: list[Row] = []
+    room = _CLAIM_BYTES
+    with result as found:
+        for columns in found:
+            row = _record(columns)
+            room -= len(row.payload) + len(row.recipients) * node_bytes.WIDTH
+            if claimed and room < 0:
+                return claimed, True
+            claimed.append(row)
+    return claimed, len(claimed) == limit
+
+
+def _record(columns: Fetched[Any]) -> Row:
+    row_id, event_id, domain_id, source, recipients, payload, key_id, envelope, status = tuple(columns)
+    return Row(
+        id=row_id,
+        event_id=event_id,
+        domain_id=domain_id,
+        source=source,
+        recipients=node_bytes.unpack(recipients),
+        payload=payload,
+        key_id=key_id,
+        envelope=envelope,
+        status=Status(status),
+    )
+
+
+def domains_waiting(connection: Connection, domain_ids: Iterable[str], claimed: Sequence[Row]) -> set[str]:
+    """Which of the Domains have rows parked for want of a key that are not among the claimed ones."""
+    last = {row.domain_id: row.id for row in claimed if row.status is Status.PARKED}  # the last one stays
+    return {
+        domain_id for domain_id in domain_ids if _waits_after(connection, domain_id, last.get(domain_id, 0))
+    }
+
+
+def _waits_after(connection: Connection, domain_id: str, row_id: int) -> bool:
+    return connection.execute(_WAITS_AFTER, {"domain": domain_id, "row": row_id}).first() is not None
+
+
+def sealed_seeds(connection: Connection, key_ids: Collection[str]) -> dict[str, bytes]:
+    """The sealed private parts that still exist, by key id."""
+    found = connection.execute(_SEALED, {"keys": list(key_ids)})
+    return {key_id: sealed for key_id, sealed in found}
