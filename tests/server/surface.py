@@ -1,4 +1,4 @@
-"""The Node surface over the tenancy stage: two Domains' worth of doors, and what the outbox and chains then hold."""
+"""The Node surface over the tenancy stage: its doors, one Domain, and what outbox and chains then hold."""
 
 import base64
 import json
