@@ -85,7 +85,7 @@ class Flusher:
                 session.unsent = memoryview(data)[sent:]
                 return False
             session.unsent = None
-            if not session.pending:
+            if not session.pending and session.stage is not Stage.ENDING:
                 break
         if session.stage is Stage.ENDING:
             session.make(Move.SAY_ALL)

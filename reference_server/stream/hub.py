@@ -23,7 +23,7 @@ from reference_server.stream.reader import Judged, Reader
 from reference_server.stream.ready import Readied, Ready, Refused
 from reference_server.stream.replay import Replay
 from reference_server.stream.session import End, Move, Session, Stage
-from reference_server.stream.standing import Standing
+from reference_server.stream.standing import Vouching
 from reference_server.stream.wheel import Wheel
 from reference_server.stream.withheld import REPLAYED, Withheld, Withholding
 from reference_server.wire import frames
@@ -59,7 +59,7 @@ class Hub:
         log: EventStream,
         nonces: NonceStore,
         verifier: SignatureVerifier,
-        standing: Standing,
+        standing: Vouching,
         tell_withheld: Callable[[Withheld], None],
         limits: Limits,
         metrics: Metrics,

@@ -1,8 +1,8 @@
 """Whether open streams may stay open: credential in force, Node there, relation held (GATE-15)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy import Connection, select
 
@@ -25,20 +25,39 @@ class Fallen:
     deregistered: frozenset[str]
 
 
+class Vouching(Protocol):
+    """What the admission of open streams rests on."""
+
+    def version(self, domain_id: str) -> int:
+        """A number that moves whenever something in the Domain may have fallen."""
+        ...
+
+    async def fallen(self) -> Fallen:
+        """What fell since the last look, and a little before. Raises Unavailable."""
+        ...
+
+    async def holds(self, fallen: Fallen, caller: Caller, node_id: str) -> bool:
+        """Whether a stream of this Node may stay open for this caller. Raises Unavailable."""
+        ...
+
+
 class Standing:
     """Looks over what the admission of open streams rested on: one read, however many streams."""
 
-    __slots__ = ("_clock", "_relations", "_seen", "_store", "version")
+    __slots__ = ("_clock", "_relations", "_seen", "_store")
 
     def __init__(self, *, store: Store, relations: RelationChecker, clock: Clock) -> None:
         self._store = store
         self._relations = relations
         self._clock = clock
         self._seen = clock.now() - _LONGEST_CHANGE
-        self.version: Callable[[str], int] = store.version
+
+    def version(self, domain_id: str) -> int:
+        """See Vouching."""
+        return self._store.version(domain_id)
 
     async def fallen(self) -> Fallen:
-        """What fell since the last look, and a little before. Raises Unavailable."""
+        """See Vouching."""
         now = self._clock.now()
         since = (self._seen - _LONGEST_CHANGE - _EPOCH) // _MICROSECOND
         fallen = await self._store.read(lambda connection: _fallen(connection, since))
@@ -46,7 +65,7 @@ class Standing:
         return fallen
 
     async def holds(self, fallen: Fallen, caller: Caller, node_id: str) -> bool:
-        """Whether a stream of this Node may stay open for this caller. Raises Unavailable."""
+        """See Vouching."""
         if node_id in fallen.deregistered:
             return False
         if caller.node_id is not None:
