@@ -43,7 +43,9 @@ def verify_chain(
         computed = audit.chained_hash(former, canonical)
         if seq != due or seq > last:
             return Divergence(seq=due, expected_hash=head.last_hash, observed_hash=NO_ROW)
-        if prev_hash != former or entry_hash != computed:
+        if prev_hash != former:  # a broken link shows its two ends
+            return Divergence(seq=seq, expected_hash=former, observed_hash=prev_hash)
+        if entry_hash != computed:
             return Divergence(seq=seq, expected_hash=computed, observed_hash=entry_hash)
         former, due = entry_hash, seq + 1
     if due <= up_to:
