@@ -13,6 +13,7 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _LENGTHS = re.compile(rb"\ncontent-length[ \t]*:", re.IGNORECASE)
+_VERSIONS = frozenset({b"1.0", b"1.1"})
 # More parameters than any operation reads.
 _QUERY_FIELDS = 64
 
@@ -32,7 +33,12 @@ def check_bytes(head: bytes) -> None:
 
 
 def check_headers(headers: Headers, http_version: bytes) -> None:
-    """Refuse two ways to find the body's end (RFC 9112 section 6.1), a Host that is none: Refusal (400)."""
+    """Refuse two ways to find the body's end (RFC 9112 section 6.1), a Host that is none, other versions.
+
+    Raises Refusal: 400, 505.
+    """
+    if http_version not in _VERSIONS:
+        raise Refusal(None, status=505)
     names = [name for name, _ in headers]
     if b"transfer-encoding" in names and (b"content-length" in names or http_version != b"1.1"):
         raise Refusal(None, status=400)
