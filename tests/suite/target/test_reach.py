@@ -1,0 +1,74 @@
+"""Grades and effects: what a target gives, and what may be done to it."""
+
+from dataclasses import replace
+
+import pytest
+
+from conformance.target import reach
+from conformance.target.driver import VERBS
+from conformance.target.grade import Effect, Grade
+from conformance.target.model import Identity, Target
+
+LOCAL = Target(name="t", base_url="http://127.0.0.1:1")
+FAR = Target(name="t", base_url="https://bus.example.org", may_disrupt=True)
+OPERATOR = {"operator": Identity(label="operator", credential="operator-token")}
+NODE = {"node_a": Identity(label="node_a", credential="nsk_x_abcdefgh", node_id="n")}
+EVERY = frozenset(Effect)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("http://localhost:1", True),
+        ("http://127.8.0.1", True),
+        ("http://[::1]:8", True),
+        ("http://10.0.0.1", False),
+        ("https://localhost.example.org", False),
+    ],
+)
+def test_loopback(url: str, is_local: bool) -> None:
+    assert reach.loopback(replace(LOCAL, base_url=url)) is is_local
+
+
+@pytest.mark.parametrize(
+    ("target", "allowed", "effects"),
+    [
+        (FAR, (), {Effect.READ}),
+        (FAR, ("write",), {Effect.READ, Effect.WRITE_OWN}),
+        (FAR, ("disruptive",), EVERY),
+        (replace(FAR, may_disrupt=False), ("disruptive",), {Effect.READ, Effect.WRITE_OWN}),
+        (LOCAL, (), {Effect.READ, Effect.WRITE_OWN}),
+        (LOCAL, ("disruptive",), {Effect.READ, Effect.WRITE_OWN}),
+        (replace(LOCAL, may_disrupt=True, ephemeral=True), (), EVERY),
+    ],
+)
+def test_effects(target: Target, allowed: tuple[str, ...], effects: frozenset[Effect]) -> None:
+    assert reach.effects(target, allowed) == effects
+
+
+@pytest.mark.parametrize(
+    ("identities", "verbs", "grade"),
+    [
+        ({}, (), Grade.G0),
+        (NODE, (), Grade.G0),
+        (OPERATOR, (), Grade.G2),
+        (NODE, ("publish",), Grade.G2),
+        ({}, ("publish",), Grade.G1),
+        (OPERATOR, VERBS, Grade.G3),
+        (OPERATOR, tuple(set(VERBS) - {"evict"}), Grade.G2),
+    ],
+)
+def test_grades(identities: dict[str, Identity], verbs: tuple[str, ...], grade: Grade) -> None:
+    found, reasons = reach.grade(replace(LOCAL, identities=identities), frozenset(verbs), EVERY)
+    assert found is grade
+    assert bool(reasons) is (grade is not Grade.G3)
+
+
+def test_an_operator_that_may_not_write_gives_no_more_than_reading() -> None:
+    found, _ = reach.grade(replace(FAR, identities=OPERATOR), frozenset(), frozenset({Effect.READ}))
+    assert found is Grade.G0
+
+
+def test_a_far_target_gets_few_requests() -> None:
+    assert reach.limits(FAR, frozenset({Effect.READ})) == (2_000, 4)
+    assert reach.limits(LOCAL, frozenset({Effect.READ, Effect.WRITE_OWN}))[0] > 2_000
