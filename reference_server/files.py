@@ -14,6 +14,7 @@ def write_whole(path: str | Path, content: bytes, mode: int) -> None:
     try:
         descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask makes of it
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

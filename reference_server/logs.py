@@ -8,7 +8,9 @@ import queue
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import msgspec
@@ -31,6 +33,17 @@ _SECRET_VALUE = re.compile(r"\b(nsk_[a-z]+_|psb_|pso_)[A-Za-z0-9_=.+/-]+|(Bearer
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 Event = MutableMapping[str, object]
+
+
+@dataclass(slots=True)
+class _Configured:
+    """How this process logs; as global as structlog's own configuration."""
+
+    json: bool = True
+    access: Callable[[bytes], None] | None = None
+
+
+_configured = _Configured()
 
 
 class Writer:
@@ -126,6 +139,8 @@ def _text(value: object) -> str:
 def configure(log_format: str, level: str, writer: Writer) -> None:
     """Make `structlog.get_logger()` write to `writer`: JSON lines, or text for a terminal."""
     json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    _configured.json = json
+    _configured.access = writer.put if _LEVELS[level] <= _LEVELS["info"] else None
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event))
         if json
@@ -147,35 +162,33 @@ def configure(log_format: str, level: str, writer: Writer) -> None:
 
 
 class AccessLog:
-    """One JSON line per answered request; a few microseconds each, nothing bound and nothing parsed."""
+    """One line per answered request; a few microseconds each, nothing bound and nothing parsed."""
 
-    def __init__(self, writer: Writer, *, enabled: bool = True) -> None:
-        self._put = writer.put
-        self._enabled = enabled
+    def __init__(self) -> None:
+        """Writes as `configure` said before; nowhere if it said nothing yet or wants less than info."""
+        self._put = _configured.access
+        self._json = _configured.json
         self._encode = msgspec.json.Encoder().encode
 
     def record(
-        self,
-        *,
-        method: str,
-        path: str,
-        status: int,
-        seconds: float,
-        sent: int,
-        correlation_id: str,
-        client: str,
+        self, *, method: str, path: str, status: int, seconds: float, correlation_id: str, client: str
     ) -> None:
         """Write the line of one request; `path` is without its query."""
-        if not self._enabled:
+        if self._put is None:
+            return
+        shown = redact_text(path) if "_" in path else path
+        milliseconds = round(seconds * 1000, 3)
+        if not self._json:
+            self._put(f"{status} {method} {shown} {milliseconds} ms {correlation_id}".encode())
             return
         line = {
             "event": "request",
             "method": method,
-            "path": redact_text(path) if "_" in path else path,
+            "path": shown,
             "status": status,
-            "ms": round(seconds * 1000, 3),
-            "bytes": sent,
+            "ms": milliseconds,
             "correlation_id": correlation_id,
             "client": client,
+            "at": round(time.time(), 3),
         }
         self._put(self._encode(line))

@@ -31,6 +31,6 @@ class SignedHere:
             while self._bytes > self._max_bytes:
                 self._bytes -= len(self._wires.popitem(last=False)[0])
 
-    def __contains__(self, wire: bytes) -> bool:
+    def __contains__(self, wire: object) -> bool:
         """Whether exactly these bytes were signed here, not long ago; Python keeps the hash of bytes."""
         return wire in self._wires

@@ -21,27 +21,20 @@ class MovableClock(Protocol):
 
 
 class Wiring:
-    """Which ports are wired now. A port that the server was built without cannot be wired later."""
+    """Which ports are wired now; operations that need another one answer 501."""
 
-    def __init__(self, *, known: Iterable[str], missing: Iterable[str]) -> None:
+    def __init__(self, *, known: Iterable[str], unwired: Iterable[str]) -> None:
         self._known = frozenset(known)
-        self._missing = frozenset(missing)
-        self._unwired = set(self._missing)
+        self._unwired = set(unwired)
 
-    def unwired(self) -> frozenset[str]:
-        """The ports whose operations answer 501."""
-        return frozenset(self._unwired)
-
-    def is_unwired(self, port: str) -> bool:
-        """Whether one port is unwired."""
-        return port in self._unwired
+    def is_wired(self, port: str) -> bool:
+        """Whether a port is wired; one that cannot be unwired always is."""
+        return port not in self._unwired
 
     def set(self, port: str, *, wired: bool) -> None:
         """Wire or unwire a port. Raises FaultRefused for one that does not exist here."""
         if port not in self._known:
             raise FaultRefused("unknown_port", f"{port!r} is none of {', '.join(sorted(self._known))}")
-        if port in self._missing:
-            raise FaultRefused("port_missing", f"the server was started without {port}")
         if wired:
             self._unwired.discard(port)
         else:
@@ -71,4 +64,4 @@ class Levers:
     evict: Callable[[int | None], Awaitable[Bounds]]
     drop_streams: Callable[[str | None], int]
     wake: Callable[[], None]  # have the background tasks look at once
-    restart: Callable[[], Awaitable[Mapping[str, object]]]
+    restart: Callable[[], None]  # raises FaultRefused where there is nothing to come back to

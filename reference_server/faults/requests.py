@@ -9,6 +9,7 @@ import msgspec
 from reference_server import logs
 from reference_server.envelope import instant
 from reference_server.wire.messages import Request
+from reference_server.wire.site import Answered
 
 # Enough for a test's own traffic; with bodies cut at BODY_BYTES some 20 MB at the very worst.
 KEPT = 2000
@@ -41,33 +42,27 @@ class Ring:
         self._records: deque[Record] = deque(maxlen=KEPT)
         self._serial = 0
 
-    def add(
-        self,
-        request: Request,
-        *,
-        operation_id: str | None,
-        status: int,
-        code: str | None,
-        seconds: float,
-        at: datetime,
-    ) -> None:
-        """Remember one exchange."""
+    def add(self, answered: Answered, at: datetime) -> None:
+        """Remember one exchange; of what could not be read there is nothing to tell."""
+        request = answered.request
+        if request is None:
+            return
         self._serial += 1
         self._records.append(
             Record(
                 serial=self._serial,
                 at=at,
-                operation_id=operation_id,
+                operation_id=answered.operation_id,
                 method=request.method,
                 path=logs.redact_text(request.path),
                 node_id=_node_id(request),
-                status=status,
-                code=code,
-                milliseconds=round(seconds * 1000, 3),
+                status=answered.status,
+                code=answered.code,
+                milliseconds=round(answered.seconds * 1000, 3),
                 authorization=_masked(request.header(b"authorization")),
                 last_event_id=_text(request.header(b"last-event-id")),
                 body=_body(request.body),
-                correlation_id=request.correlation_id,
+                correlation_id=answered.correlation_id,
             )
         )
 

@@ -1,9 +1,13 @@
 """Scripted answers: the next answers of an operation are a given refusal, or come late."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import trio
+
 from reference_server.errors import Refusal
+from reference_server.wire.messages import Handler, Request, Response, Takeover
 
 # Operations are some hundred; this many planned answers in all is more than a test can read.
 MAX_PLANNED = 1000
@@ -52,3 +56,24 @@ class Script:
         if not waiting:
             del self._planned[operation_id]
         return planned
+
+
+def scripted(handlers: Mapping[str, Handler], script: Script) -> Mapping[str, Handler]:
+    """The same handlers, each behind what is planned for its operation."""
+    return {
+        operation_id: _behind(handler, operation_id, script) for operation_id, handler in handlers.items()
+    }
+
+
+def _behind(handler: Handler, operation_id: str, script: Script) -> Handler:
+    async def answer(request: Request) -> Response | Takeover:
+        planned = script.take(operation_id)
+        if planned is None:
+            return await handler(request)
+        await trio.sleep(planned.delay_seconds)
+        refusal = planned.refusal()
+        if refusal is not None:
+            raise refusal
+        return await handler(request)
+
+    return answer

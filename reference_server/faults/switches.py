@@ -1,6 +1,7 @@
 """Ports that can be stopped: while a switch is off, what stands behind it is Unavailable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import trio
@@ -17,37 +18,41 @@ _AWAY = -1
 class Switch:
     """Whether one outside part answers."""
 
-    __slots__ = ("_stopped", "what")
+    __slots__ = ("_inside", "on", "what")
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self._stopped: trio.Event | None = trio.Event()
-
-    @property
-    def on(self) -> bool:
-        """Whether the part answers now."""
-        return self._stopped is not None
+        self.on = True
+        self._inside: set[trio.CancelScope] = set()
 
     def check(self) -> None:
         """Raises Unavailable while the switch is off."""
-        if self._stopped is None:
+        if not self.on:
             raise Unavailable(f"the {self.what} is stopped")
 
-    async def wait_stopped(self) -> None:
-        """Returns once the switch is off."""
-        if self._stopped is not None:
-            await self._stopped.wait()
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Run the block while the switch is on; raises Unavailable as soon as it is off."""
+        self.check()
+        scope = trio.CancelScope()
+        self._inside.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._inside.discard(scope)
+        if scope.cancelled_caught:
+            raise Unavailable(f"the {self.what} is stopped")
 
     def stop(self) -> None:
         """Turn it off; whoever waits inside is thrown out."""
-        if self._stopped is not None:
-            self._stopped.set()
-            self._stopped = None
+        self.on = False
+        for scope in self._inside:
+            scope.cancel()
 
     def start(self) -> None:
         """Turn it on again."""
-        if self._stopped is None:
-            self._stopped = trio.Event()
+        self.on = True
 
 
 class SwitchableStream:
@@ -64,20 +69,8 @@ class SwitchableStream:
 
     async def read_tail(self, after: int) -> Tail:
         """See the port."""
-        self._switch.check()
-        found: Tail | None = None
-        async with trio.open_nursery() as nursery:
-
-            async def throw_out() -> None:
-                await self._switch.wait_stopped()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(throw_out)
-            found = await self._inner.read_tail(after)
-            nursery.cancel_scope.cancel()
-        if found is None:
-            raise Unavailable(f"the {self._switch.what} is stopped")
-        return found
+        with self._switch.held():
+            return await self._inner.read_tail(after)
 
     async def read_node(self, node_id: str, after: int, up_to: int) -> Tail:
         """See the port."""
@@ -116,11 +109,11 @@ class SwitchableStore:
 class SwitchableAudit:
     """An AuditSink that swallows decisions while it is unwired (GATE-4)."""
 
-    def __init__(self, inner: AuditSink, unwired: Callable[[], bool]) -> None:
+    def __init__(self, inner: AuditSink, is_wired: Callable[[], bool]) -> None:
         self._inner = inner
-        self._unwired = unwired
+        self._is_wired = is_wired
 
     def record_nowait(self, decision: Decision) -> None:
         """See the port."""
-        if not self._unwired():
+        if self._is_wired():
             self._inner.record_nowait(decision)

@@ -99,8 +99,9 @@ async def _publish(levers: Levers, given: publishing.Publish) -> Result:
 
 
 async def _restart(levers: Levers, _given: _Parameters) -> Result:
-    """Never answers in this process: the next one does, on the same connection."""
-    return await levers.restart()
+    """Only asks: the process that follows this one answers, on the same connection."""
+    levers.restart()
+    return {}
 
 
 async def _stop(levers: Levers, given: StopOrStart) -> Result:
