@@ -71,7 +71,9 @@ class Bus:
 
     def _rotate(self, change: Change, domain_id: str, nodes: Sequence[str], old: str, new: str) -> None:
         keys = tables.signing_keys
-        sealed = change.connection.execute(select(keys.c.sealed_seed).where(keys.c.key_id == old)).scalar_one()
+        sealed = change.connection.execute(
+            select(keys.c.sealed_seed).where(keys.c.key_id == old)
+        ).scalar_one()
         seed = signing.new_seed()
         public = signing.key_pair(seed)[0]
         change.connection.execute(update(keys).where(keys.c.key_id == old).values(retired_at=change.now))

@@ -43,8 +43,8 @@ def test_refused(payload: bytes) -> None:
         (b' { "b" : 1.0 ,\n"a":\t[ 1e3, -0 ] } ', b'{"b":1.0,"a":[1e3,-0]}'),
         (b'{"a b":"c  d\\n \\" e"}', b'{"a b":"c  d\\n \\" e"}'),
         (b'"<&>"', b'"\\u003c\\u0026\\u003e"'),
-        ("\"\u2028\u2029\"".encode(), b'"\\u2028\\u2029"'),
-        ("\"\u00e9\u6771\"".encode(), "\"\u00e9\u6771\"".encode()),
+        ('"\u2028\u2029"'.encode(), b'"\\u2028\\u2029"'),
+        ('"\u00e9\u6771"'.encode(), '"\u00e9\u6771"'.encode()),
         (b'"\\u00e9\\/\\ud83d\\ude00"', b'"\\u00e9\\/\\ud83d\\ude00"'),
         (b'"\\\\u0000"', b'"\\\\u0000"'),
         (b"[" * strict.MAX_DEPTH + b"]" * strict.MAX_DEPTH, b"[" * 128 + b"]" * 128),
@@ -57,7 +57,7 @@ def test_kept(payload: bytes, compact: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b'{"a": 1}', b"1 ", b'"<"', "\"\u2028\"".encode(), b'"\xff"', b"", b"1,2", b'{"a":1}x']
+    "payload", [b'{"a": 1}', b"1 ", b'"<"', '"\u2028"'.encode(), b'"\xff"', b"", b"1,2", b'{"a":1}x']
 )
 def test_not_compact(payload: bytes) -> None:
     assert not canonical.is_compact(payload)

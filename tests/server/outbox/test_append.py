@@ -111,7 +111,9 @@ async def test_only_a_rotation_of_this_domain_is_taken_signed() -> None:
             signing_key=key,
         )
         with pytest.raises(AppendRefused, match="not a signed rotation"):
-            await bus.store.change(["d"], lambda change: append.append_signed(change, recipients=[], body=body))
+            await bus.store.change(
+                ["d"], lambda change: append.append_signed(change, recipients=[], body=body)
+            )
 
 
 def test_the_table_of_types_is_closed_and_unambiguous() -> None:

@@ -185,7 +185,10 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(Unavailable, match="disk is full"):
         await store.change(["d"], fill)
     assert store.version("d") == 0
-    assert await store.read(lambda connection: connection.execute(select(func.count(_facts.c.name))).scalar()) == 0
+    assert (
+        await store.read(lambda connection: connection.execute(select(func.count(_facts.c.name))).scalar())
+        == 0
+    )
     await store.aclose()
 
 

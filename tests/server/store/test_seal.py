@@ -29,6 +29,10 @@ async def _keyring(path: Path, key: str | None = None, key_file: Path | None = N
         await store.aclose()
 
 
+def _files(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
 async def _put_in_use(path: Path) -> None:
     async with opened(str(path)) as bus:
         await bus.provision(bus.ids.uuid7())
@@ -49,7 +53,7 @@ async def test_in_memory_a_key_leaves_no_file(tmp_path: Path, monkeypatch: pytes
     store = await SqliteStore.open(MEMORY, clock=clock, ids=Uuid7Ids(clock))
     await seal.open_keyring(store, MEMORY, key=None, key_file=None)
     await store.aclose()
-    assert list(tmp_path.iterdir()) == []
+    assert not _files(tmp_path)
 
 
 async def test_a_wrong_key_is_refused_once_something_is_sealed(tmp_path: Path) -> None:
