@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openapi_core import OpenAPI
+from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
@@ -26,7 +27,8 @@ STREAMED = frozenset({"GetNodeEvents"})
 
 @pytest.fixture(scope="module")
 def specification() -> OpenAPI:
-    return OpenAPI.from_dict(dict(DOCUMENT))
+    config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
+    return OpenAPI.from_dict(dict(DOCUMENT), config=config)
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Driver:
         status: int,
         *,
         token: str | None = None,
-        json: object = None,
+        body: object = None,
         query: dict[str, str] | None = None,
         judge_request: bool = True,
         **parameters: str,
@@ -116,7 +118,7 @@ class Driver:
         request = self._client.build_request(
             operation.method,
             path,
-            json=json,
+            json=body,
             params=query,
             headers={"Authorization": f"Bearer {bearer}"} if bearer else {},
         )
@@ -170,12 +172,12 @@ def test_every_served_operation_is_as_the_document_says(driver: Driver) -> None:
 def _tenancy(driver: Driver) -> str:
     ask = driver.ask
     body = {"name": "Driven", "slug": "driven", "mesh_cidr": "10.201.0.0/16"}
-    domain = ask("CreateDomain", 201, json=body)
-    ask("CreateDomain", 409, json=body)
-    spare = ask("CreateDomain", 201, json={"name": "S", "slug": "spare", "mesh_cidr": "10.202.0.0/16"})
+    domain = ask("CreateDomain", 201, body=body)
+    ask("CreateDomain", 409, body=body)
+    spare = ask("CreateDomain", 201, body={"name": "S", "slug": "spare", "mesh_cidr": "10.202.0.0/16"})
     ask("DeleteDomain", 204, id=spare["id"])
     ask("GetDomain", 200, id=domain["id"])
-    ask("PatchDomain", 200, id=domain["id"], json={"description": "driven by a test"})
+    ask("PatchDomain", 200, id=domain["id"], body={"description": "driven by a test"})
     page = ask("ListDomains", 200, query={"limit": "1"})
     ask("ListDomains", 200, query={"limit": "1", "cursor": page["next_cursor"]})
     return str(domain["id"])
@@ -183,17 +185,17 @@ def _tenancy(driver: Driver) -> str:
 
 def _enrolment(driver: Driver, domain: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     ask = driver.ask
-    project = ask("CreateProject", 201, json={"domain_id": domain, "name": "P", "slug": "p"})["id"]
+    project = ask("CreateProject", 201, body={"domain_id": domain, "name": "P", "slug": "p"})["id"]
     ask("ListProjects", 200, query={"domain_id": domain})
     handle = {"origin": "adopted", "kind": "vm", "external_ref": "edge-7"}
-    ask("CreateResource", 201, project_id=project, json=handle)
-    other = ask("CreateResource", 201, project_id=project, json={**handle, "external_ref": "edge-8"})
+    ask("CreateResource", 201, project_id=project, body=handle)
+    other = ask("CreateResource", 201, project_id=project, body={**handle, "external_ref": "edge-8"})
     ask("ListProjectResources", 200, project_id=project)
     ask("GetResource", 200, id=other["id"])
     ask("DeleteResource", 204, id=other["id"])
     wanted = {"kind": "node", "env_prefix": "test", "ttl_seconds": 300}
-    token = ask("IssueBootstrapToken", 201, project_id=project, json=wanted)
-    spare = ask("IssueBootstrapToken", 201, project_id=project, json=wanted)
+    token = ask("IssueBootstrapToken", 201, project_id=project, body=wanted)
+    spare = ask("IssueBootstrapToken", 201, project_id=project, body=wanted)
     ask("ListBootstrapTokens", 200, project_id=project)
     ask("RevokeBootstrapToken", 204, project_id=project, id=spare["token_id"])
     ask("GetBootstrapTokenMetadata", 200, project_id=project, id=spare["token_id"])
@@ -204,9 +206,9 @@ def _enrolment(driver: Driver, domain: str) -> tuple[str, dict[str, Any], dict[s
         "nonce": "first",
         "public_key": _key("first"),
     }
-    first = ask("PostRegister", 201, token="", json=registration)
-    ask("PostRegister", 403, token="", json=registration)
-    second = ask("CreateDomainNode", 201, id=domain, json={"public_key": _key("second"), "name": "second"})
+    first = ask("PostRegister", 201, token="", body=registration)
+    ask("PostRegister", 403, token="", body=registration)
+    second = ask("CreateDomainNode", 201, id=domain, body={"public_key": _key("second"), "name": "second"})
     return str(project), first, second
 
 
@@ -218,19 +220,19 @@ def _node_surface(driver: Driver, node: str, bearer: str) -> None:
         "binary_version": "1.0",
         "nat_summary": {},
     }
-    ask("PostNodeHeartbeat", 200, token=bearer, id=node, json=heartbeat)
-    ask("PostNodeHeartbeat", 403, token=bearer, id=ABSENT, json=heartbeat)
+    ask("PostNodeHeartbeat", 200, token=bearer, id=node, body=heartbeat)
+    ask("PostNodeHeartbeat", 403, token=bearer, id=ABSENT, body=heartbeat)
     ask("GetNodeReachability", 200, token=bearer, id=node)
     endpoint = {"endpoint": "203.0.113.7:51820", "nat_type": "full_cone", "reported_at": _now()}
-    ask("PutNodeEndpoint", 200, token=bearer, id=node, json=endpoint)
-    ask("PutNodeStateReport", 200, token=bearer, id=node, key="web", json={"value": "up"})
+    ask("PutNodeEndpoint", 200, token=bearer, id=node, body=endpoint)
+    ask("PutNodeStateReport", 200, token=bearer, id=node, key="web", body={"value": "up"})
     ask("DeleteNodeStateReport", 204, token=bearer, id=node, key="web")
     ask("DeleteNodeStateReport", 404, token=bearer, id=node, key="web")
-    ask("PutNodeStateEntry", 200, id=node, bucket="metadata", key="rack", json={"value": "b-12"})
+    ask("PutNodeStateEntry", 200, id=node, bucket="metadata", key="rack", body={"value": "b-12"})
     ask("DeleteNodeStateEntry", 204, id=node, bucket="metadata", key="rack")
     ask("GetNodeKeysRotatePreview", 200, id=node)
     ask("PostNodeKeysRotate", 200, id=node)
-    ask("PostKeysRotate", 200, token=bearer, json={"new_public_key": _key("rotated")})
+    ask("PostKeysRotate", 200, token=bearer, body={"new_public_key": _key("rotated")})
     ask("GetNodeState", 401, token="", id=node, judge_request=False)
     ask("GetNodeState", 404, id=ABSENT)
 
@@ -243,9 +245,9 @@ def _labels(driver: Driver, node: str) -> None:
         "value_schema": {"kind": "enum", "values": ["test", "live"]},
         "applicable_kinds": ["node"],
     }
-    made = ask("CreateLabelDefinition", 201, json=definition)
+    made = ask("CreateLabelDefinition", 201, body=definition)
     assignment = {"definition_id": made["id"], "value": "test"}
-    ask("PutObjectLabel", 200, kind="node", id=node, json=assignment)
+    ask("PutObjectLabel", 200, kind="node", id=node, body=assignment)
     ask("ListObjectLabels", 200, kind="node", id=node)
     ask("DeleteObjectLabel", 204, kind="node", id=node, query={"qualified_key": made["qualified_key"]})
 
@@ -253,12 +255,12 @@ def _labels(driver: Driver, node: str) -> None:
 def _signing_keys(driver: Driver, node: str, bearer: str) -> None:
     ask = driver.ask
     bare = {"name": "B", "slug": "bare", "mesh_cidr": "10.203.0.0/16", "signing_key": "none"}
-    domain = ask("CreateDomain", 201, json=bare)["id"]
-    ask("CreateDomainNode", 201, id=domain, json={"public_key": _key("unsigned")})
-    ask("RotateSigningKey", 409, id=domain, json={"transition_seconds": 60})
+    domain = ask("CreateDomain", 201, body=bare)["id"]
+    ask("CreateDomainNode", 201, id=domain, body={"public_key": _key("unsigned")})
+    ask("RotateSigningKey", 409, id=domain, body={"transition_seconds": 60})
     ask("ProvisionSigningKey", 201, id=domain)
     ask("ProvisionSigningKey", 409, id=domain)
-    ask("RotateSigningKey", 200, id=domain, json={"transition_seconds": 60})
+    ask("RotateSigningKey", 200, id=domain, body={"transition_seconds": 60})
     ask("ListSigningKeys", 200, id=domain)
     ask("GetNodeSigningKeys", 200, token=bearer, id=node)
 
@@ -278,7 +280,7 @@ def test_what_is_not_served_yet_says_so(driver: Driver, operation: Operation) ->
     fitting = {"name": "db", "slug": "a", "seq": "1"}
     body: object = {} if operation.method in ("POST", "PUT", "PATCH") else None
     parameters: dict[str, Any] = {name: fitting.get(name, ABSENT) for name in names}
-    answer = driver.ask(operation.id, 501, token="", json=body, judge_request=False, **parameters)
+    answer = driver.ask(operation.id, 501, token="", body=body, judge_request=False, **parameters)
 
     assert answer["code"] == operation.unwired
 
