@@ -16,6 +16,8 @@ from reference_server.wire.site import Answered, Site
 
 _STREAMING = 200
 _TOO_LATE = 408
+# The request was read to its end.
+_READ_WHOLE = frozenset({h11.DONE, h11.MUST_CLOSE, h11.CLOSED})
 # A path that could not be read stands like this in the problem's `instance`.
 _NO_PATH = "/"
 
@@ -183,8 +185,8 @@ class Connection:
             or self._h11.their_state is not h11.DONE
             or self._site.stopping
         ):
-            self._enter(Phase.WORK, None)
-            if self._h11.their_state is not h11.DONE or self._inbox.held:
+            if self._h11.their_state not in _READ_WHOLE or self._inbox.held:
+                self._enter(Phase.WORK, None)
                 await reading.linger(self._sock, self._site.limits)
             return False
         self._forget()

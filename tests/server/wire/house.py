@@ -97,6 +97,11 @@ class House:
                 got = await _all_of(stream)
             return got
 
+    async def wait_connections(self, count: int) -> None:
+        """Returns once so many connections are open."""
+        while self.site.metrics.registry.get_sample_value("busproof_connections") != count:
+            await trio.lowlevel.checkpoint()
+
     async def connect(self) -> trio.SocketStream:
         """A connection."""
         return await trio.open_tcp_stream(*self.address)

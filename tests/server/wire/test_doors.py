@@ -118,9 +118,10 @@ async def test_connections_beyond_the_limit_are_closed_and_the_others_go_on() ->
         streams = [await stream_on(house) for _ in range(3)]
         assert await house.call(b"") == b""
         await streams.pop().aclose()
-        while house.site.metrics.registry.get_sample_value("busproof_connections") == 3:
-            await trio.lowlevel.checkpoint()
+        await house.wait_connections(2)
         assert status_of(await house.call(KNOWN)) == 200
+        for stream in streams:
+            await stream.aclose()
 
 
 async def test_two_thousand_silent_connections_harm_nobody() -> None:
@@ -129,11 +130,11 @@ async def test_two_thousand_silent_connections_harm_nobody() -> None:
         for _ in range(2000):
             await nursery.start(_be_silent, house)
         assert status_of(await house.call(KNOWN)) == 200
-        while house.site.metrics.registry.get_sample_value("busproof_connections") != 1:
-            await trio.sleep(0.01)
+        await house.wait_connections(1)
         with trio.move_on_after(0.01) as patience:
             await stream.receive_some(1)
         assert patience.cancelled_caught  # still open
+        await stream.aclose()
 
 
 async def _be_silent(house: House, task_status: trio.TaskStatus[None]) -> None:
@@ -145,11 +146,9 @@ async def _be_silent(house: House, task_status: trio.TaskStatus[None]) -> None:
 async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
     async with opened(Limits(write_seconds=SOON)) as house, await house.connect() as stream:
         await stream.send_all(b"GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        while house.site.metrics.registry.get_sample_value("busproof_connections") == 0:
-            await trio.lowlevel.checkpoint()
+        await house.wait_connections(1)
         with trio.fail_after(10):
-            while house.site.metrics.registry.get_sample_value("busproof_connections") == 1:
-                await trio.sleep(0.01)
+            await house.wait_connections(0)
 
 
 async def test_stop_closes_idle_connections_and_answers_what_is_under_way() -> None:
@@ -227,4 +226,4 @@ def test_running_out_of_descriptors_loses_no_stream() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.stdout == "went on\n", done.stderr
+    assert done.stdout.endswith("went on\n"), done.stderr
