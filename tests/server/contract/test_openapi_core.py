@@ -129,7 +129,7 @@ class Driver:
         self.specification.validate_response(_Asked(request), _Answered(response))
         self.driven.add(operation_id)
         is_json = response.headers.get("content-type", "").partition(";")[0].endswith("json")
-        answer = response.json() if is_json else response.content
+        answer: Any = response.json() if is_json else response.content
         if status >= 400 and "code" in answer:
             described = DOCUMENT["paths"][operation.path][operation.method.lower()]["x-busproof-codes"]
             assert answer["code"] in described[str(status)], operation_id
