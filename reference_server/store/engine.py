@@ -1,7 +1,8 @@
 """Transactions over one SQLite file, or over memory: one call, one transaction, one thread hop (OUT-1)."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -43,6 +44,7 @@ class SqliteStore:
     ) -> None:
         self._writer = writer
         self._idle_readers = list(readers)
+        self._readers = len(readers)
         self._clock = clock
         self._ids = ids
         self._owned = owned
@@ -138,9 +140,13 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """Wait for what runs, then close every connection and let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
         with trio.CancelScope(shield=True):
-            async with self._write_slot:
-                self._closed = True
+            async with self._write_slot, AsyncExitStack() as running:
+                for _ in range(self._readers):
+                    await running.enter_async_context(_slot_of(self._read_slots))
                 await trio.to_thread.run_sync(self._close)
 
     def _close(self) -> None:
@@ -153,6 +159,17 @@ class SqliteStore:
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("the database is closed")
+
+
+@asynccontextmanager
+async def _slot_of(limiter: trio.CapacityLimiter) -> AsyncIterator[None]:
+    """One of a limiter's slots, for somebody who takes several."""
+    holder = object()
+    await limiter.acquire_on_behalf_of(holder)
+    try:
+        yield
+    finally:
+        limiter.release_on_behalf_of(holder)
 
 
 def _readers_of(engine: Engine) -> list[Connection]:

@@ -3,10 +3,12 @@
 import sqlite3
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from sqlalchemy import Connection, func, insert, select
 
 from reference_server.clock import SystemClock
@@ -69,6 +71,43 @@ async def test_what_follows_a_commit_follows_in_commit_order(path: str) -> None:
     assert followed == committed
     assert sorted(followed) == list(range(50))
     await store.aclose()
+
+
+async def test_a_caller_resumed_early_leaves_nobody_behind() -> None:
+    store = await _open(MEMORY)
+    followed: list[int] = []
+
+    def work(number: int, change: Change) -> None:
+        change.after_commit.append(lambda: followed.append(number))
+
+    for number in range(3):  # committed, while the event loop has not come round to their callers yet
+        await trio.to_thread.run_sync(store._change, frozenset("d"), partial(work, number), None)
+    await store.change(["d"], partial(work, 3))
+    assert followed == [0, 1, 2, 3]
+    assert store.version("d") == 4
+    await store.aclose()
+
+
+async def test_closing_waits_for_readers(tmp_path: Path) -> None:
+    store = await _open(str(tmp_path / "store.db"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> Sequence[str]:
+        begun.set()
+        assert go_on.wait(10)
+        return _names(connection)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.read, slow)
+        await trio.to_thread.run_sync(begun.wait)
+        nursery.start_soon(store.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        go_on.set()
+    await store.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        await store.change([], lambda change: None)
+    with pytest.raises(Unavailable, match="closed"):
+        await store.read(_names)
 
 
 async def test_nothing_follows_a_rollback() -> None:
