@@ -94,9 +94,13 @@ class Client:
         self._turns = trio.CapacityLimiter(max_connections)
         self._ssl = _ssl_context(target)
         self._backend = RecordingBackend()
-        # No connection is re-used: a peer that closes an idle one must not look like a failed request.
+        # No connection is re-used: a peer that closes an idle one must not look like a failed request. The
+        # pool's own limit would let requests wait unseen behind streams; ours is told when it is reached.
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._ssl, max_keepalive_connections=0, network_backend=self._backend
+            ssl_context=self._ssl,
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=self._backend,
         )
         self._http = httpx.AsyncClient(
             transport=_PoolTransport(pool),

@@ -114,7 +114,9 @@ def vault() -> Vault:
     return made
 
 
-def kit_at(url: str, *, driver: Driver | None = None, restraint: Restraint | None = None) -> Kit:
+def kit_at(
+    url: str, *, driver: Driver | None = None, restraint: Restraint | None = None, connections: int = 8
+) -> Kit:
     clock = RunClock()
     target = target_at(url)
     return Kit(
@@ -122,7 +124,7 @@ def kit_at(url: str, *, driver: Driver | None = None, restraint: Restraint | Non
         claims=Claims(profiles=("stream",), grade=Grade.G3, effects=frozenset(Effect)),
         client=Client(
             target,
-            max_connections=8,
+            max_connections=connections,
             restraint=restraint or Restraint(may_write=True, requests=1000, watchful=False),
         ),
         driver=driver or NoDriver(),

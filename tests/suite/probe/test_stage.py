@@ -1,10 +1,12 @@
 """The stage: what is sent, what is recorded, and that no secret gets into a transcript."""
 
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
 
+from conformance.probe import client
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.policy import Restraint
 from conformance.probe.transcript import Ending
@@ -201,3 +203,34 @@ async def test_a_target_in_trouble_is_left_alone() -> None:
             for number in range(20):
                 await stage.request(f"{number}", "GET", "/")
     assert len(tiny.asked) < 20
+
+
+async def test_many_streams_do_not_hold_up_a_request() -> None:
+    async def answer(asked: Asked, stream: trio.SocketStream) -> None:
+        if asked.target.endswith("/events"):
+            await stream.send_all(STREAM_HEAD)
+            await trio.sleep_forever()
+        await stream.send_all(ok(b"at once"))
+
+    async with (
+        serving(answer) as tiny,
+        staged(tiny.url, connections=30) as stage,
+        AsyncExitStack() as open_ones,
+    ):
+        for number in range(25):
+            probe = await open_ones.enter_async_context(stage.stream(f"s{number}"))
+            assert await probe.head() is not None
+        assert (await stage.request("one", "GET", "/", timeout=5)).body == b"at once"
+
+
+async def test_the_runs_limit_of_connections_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TURN_SECONDS", 0.2)
+
+    async def answer(asked: Asked, stream: trio.SocketStream) -> None:
+        await stream.send_all(STREAM_HEAD)
+        await trio.sleep_forever()
+
+    async with serving(answer) as tiny, staged(tiny.url, connections=1) as stage, stage.stream("s") as probe:
+        await probe.head()
+        with pytest.raises(CannotAct, match="--max-connections"):
+            await stage.request("one", "GET", "/")
