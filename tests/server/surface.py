@@ -95,9 +95,8 @@ class Node:
 
     async def call(self, door: str, *, body: object = None, **path_parameters: str) -> Answer:
         """Call a door with this Node's credential."""
-        return await self.surface.server.call(
-            door, token=self.token, body=body, **{"id": self.id, **path_parameters}
-        )
+        place: dict[str, Any] = {"id": self.id, **path_parameters}
+        return await self.surface.server.call(door, token=self.token, body=body, **place)
 
     async def beat(self, **changes: object) -> Answer:
         """Send a heartbeat; a member set to ABSENT is left out."""
@@ -124,13 +123,13 @@ class Node:
 
 
 @asynccontextmanager
-async def opened(**domain: object) -> AsyncIterator[Surface]:
+async def opened(**domain: Any) -> AsyncIterator[Surface]:
     """A server of its own with the doors of the Node surface and one Domain."""
     async with tenancy.opened() as server:
         snapshots = Snapshots(
             store=server.store, clock=server.clock, nodes=server.nodes, stale_limit=tenancy.STALE_LIMIT
         )
-        shared = {"admission": server.admission, "nodes": server.nodes}
+        shared: dict[str, Any] = {"admission": server.admission, "nodes": server.nodes}
         beats, endpoints = Heartbeats(server.store, snapshots.heard), Endpoints(server.store)
         server.doors |= {
             "heartbeat": Heartbeat(heartbeats=beats, clock=server.clock, **shared),

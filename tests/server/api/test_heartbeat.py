@@ -116,7 +116,7 @@ async def test_a_node_that_leaves_between_the_gates_and_the_change() -> None:
             )
             return await real.change(domains, work, **more)  # type: ignore[arg-type]
 
-        stage.server.store.change = leave_first  # type: ignore[assignment,method-assign]
+        stage.server.store.change = leave_first  # type: ignore[method-assign]
         assert (await node.beat()).outcome == (401, "nsk_revoked")
 
 

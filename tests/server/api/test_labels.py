@@ -147,9 +147,9 @@ async def test_refusals_of_an_assignment() -> None:
         resources = await define(stage, local_key="r", applicable_kinds=["resource"])
         many = await define(stage, local_key="many", cardinality=2)
 
-        async def put(definition_id: object, value: object = "test", **place: str) -> tuple[int, str | None]:
+        async def put(definition_id: object, value: object = "test", **place: Any) -> tuple[int, str | None]:
             body = {"definition_id": definition_id, "value": value}
-            at = {"kind": "node", "id": node.id, **place}
+            at: dict[str, Any] = {"kind": "node", "id": node.id, **place}
             return (await stage.server.call(PUT, body=body, **at)).outcome
 
         assert await put(env["id"], kind="policy") == (400, "invalid_object")

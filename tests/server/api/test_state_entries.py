@@ -1,6 +1,7 @@
 """The doors of state entries and reports: what is told, what is not, and every refusal."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.server.surface import Surface
 PUT = "state_entries.put_node_state_entry"
 DELETE = "state_entries.delete_node_state_entry"
 STRANGER = "0198c0de-0000-7000-8000-0000000000ff"
-AT = {"bucket": "metadata", "key": "rack"}
+AT: dict[str, Any] = {"bucket": "metadata", "key": "rack"}
 
 
 async def told(stage: Surface) -> list[dict[str, list[dict[str, str]]]]:
@@ -65,7 +66,7 @@ async def test_each_change_is_told_to_the_node_and_no_change_to_nobody() -> None
         (AT, b"{"),
     ],
 )
-async def test_refusals_of_place_and_body(at: dict[str, str], body: object) -> None:
+async def test_refusals_of_place_and_body(at: dict[str, Any], body: object) -> None:
     async with surface.opened() as stage:
         node = await stage.node("one")
         assert (await stage.server.call(PUT, body=body, id=node.id, **at)).outcome == (

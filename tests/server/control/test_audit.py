@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -108,9 +109,9 @@ async def test_chains_count_apart_and_a_failed_transaction_leaves_no_gap() -> No
         await kept.change([], fails)
     await kept.change([], appended([plain(1), plain(2)], []))
     for chain_id, rows in ((DOMAIN, 2), (audit.PLATFORM, 1)):
-        head = await kept.read(lambda connection, chain=chain_id: audit.read_head(connection, chain))
+        head = await kept.read(partial(audit.read_head, chain_id=chain_id))
         assert head.next_seq == rows + 1
-        assert await kept.read(lambda connection, c=chain_id: audit_chain.verify_chain(connection, c)) is None
+        assert await kept.read(partial(audit_chain.verify_chain, chain_id=chain_id)) is None
     await kept.aclose()
 
 
