@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import structlog
@@ -52,7 +52,18 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@main.command("serve", short_help="Start the reference server.")
+class _ServeCommand(click.Command):
+    """A command whose usage errors are one line, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click. Refuses like everything else that cannot be used."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as usage:
+            _refuse(SettingsRefused(usage.format_message()))
+
+
+@main.command("serve", cls=_ServeCommand, short_help="Start the reference server.")
 @click.option("--config", metavar="FILE", help="TOML file of settings, named as the flags with _ for -.")
 @_with_options
 def serve_command(config: str | None, **flags: object) -> None:
@@ -104,7 +115,7 @@ def _refusal_in(failure: BaseException) -> SettingsRefused | None:
     return failure if isinstance(failure, SettingsRefused) else None
 
 
-def _refuse(refusal: SettingsRefused) -> None:
+def _refuse(refusal: SettingsRefused) -> NoReturn:
     with suppress(BrokenPipeError):
         print(f"{PROGRAM}: {refusal}", file=sys.stderr, flush=True)  # noqa: T201  # the one line for the operator
     raise SystemExit(REFUSED)

@@ -1,0 +1,52 @@
+"""The console script: one command over the two programs, each imported only when its command is called.
+
+This file alone knows both; they never import each other.
+"""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+# The commands that are not the suite's own: module and attribute.
+_ELSEWHERE: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "serve": ("reference_server.__main__", "serve_command"),
+        "broken": ("fixtures.broken.__main__", "broken_command"),
+    }
+)
+_SUITE = ("conformance.cli", "cli")
+
+
+def _load(module: str, attribute: str) -> click.Command:
+    loaded = getattr(importlib.import_module(module), attribute)
+    assert isinstance(loaded, click.Command)  # noqa: S101  # what the table above names
+    return loaded
+
+
+class _Commands(click.Group):
+    """The suite's commands, `serve` and `broken`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command by name."""
+        suite = _load(*_SUITE)
+        own = suite.list_commands(ctx) if isinstance(suite, click.Group) else []
+        return sorted([*own, *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, from where it lives."""
+        if cmd_name in _ELSEWHERE:
+            return _load(*_ELSEWHERE[cmd_name])
+        suite = _load(*_SUITE)
+        return suite.get_command(ctx, cmd_name) if isinstance(suite, click.Group) else None
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="busproof", prog_name="busproof")
+def main() -> None:
+    """Conformance suite and reference server of the signed SSE event bus."""
+
+
+if __name__ == "__main__":
+    main(prog_name="busproof")
