@@ -1,4 +1,4 @@
-"""The master key of a store (KEY-4)."""
+"""The master key at the start (KEY-4)."""
 
 import base64
 import stat
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from reference_server import master_key
 from reference_server.clock import SystemClock
 from reference_server.envelope.keyring import Keyring
 from reference_server.ids import Uuid7Ids
-from reference_server.store import seal
-from reference_server.store.engine import MEMORY, SqliteStore
-from reference_server.store.refusals import StoreRefused
+from reference_server.settings import MEMORY, Settings, SettingsRefused
+from reference_server.store.engine import SqliteStore
 from tests.server.bus import opened
 
 _ONE = base64.b64encode(b"1" * 32).decode()
@@ -22,9 +22,10 @@ async def _keyring(path: Path, key: str | None = None, key_file: Path | None = N
     clock = SystemClock()
     store = await SqliteStore.open(str(path), clock=clock, ids=Uuid7Ids(clock))
     try:
-        return await seal.open_keyring(
-            store, str(path), key=key, key_file=None if key_file is None else str(key_file)
+        settings = Settings(
+            data=str(path), master_key=key, master_key_file=None if key_file is None else str(key_file)
         )
+        return await master_key.unlock(settings, store)
     finally:
         await store.aclose()
 
@@ -51,7 +52,7 @@ async def test_in_memory_a_key_leaves_no_file(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     clock = SystemClock()
     store = await SqliteStore.open(MEMORY, clock=clock, ids=Uuid7Ids(clock))
-    await seal.open_keyring(store, MEMORY, key=None, key_file=None)
+    await master_key.unlock(Settings(data=MEMORY), store)
     await store.aclose()
     assert not _files(tmp_path)
 
@@ -62,7 +63,7 @@ async def test_a_wrong_key_is_refused_once_something_is_sealed(tmp_path: Path) -
     await _keyring(path, _TWO)
     await _put_in_use(path)
     await _keyring(path, _TWO)
-    with pytest.raises(StoreRefused, match="not the one that this store was sealed under") as refused:
+    with pytest.raises(SettingsRefused, match="not the one that sealed the keys") as refused:
         await _keyring(path, _ONE)
     assert _ONE not in str(refused.value)
 
@@ -74,17 +75,17 @@ async def test_a_missing_key_is_refused_once_something_is_sealed(tmp_path: Path)
     await _keyring(path)
     await _put_in_use(path)
     (tmp_path / "master.key").unlink()
-    with pytest.raises(StoreRefused, match="is missing"):
+    with pytest.raises(SettingsRefused, match="is missing"):
         await _keyring(path)
 
 
 @pytest.mark.parametrize("content", ["", "short", "not base64 at all!", base64.b64encode(b"x" * 31).decode()])
 async def test_a_malformed_key_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(StoreRefused, match="not 32 bytes"):
+    with pytest.raises(SettingsRefused, match="not the base64 of 32 bytes"):
         await _keyring(tmp_path / "store.db", content)
     key_file = tmp_path / "key"
     key_file.write_text(content)
-    with pytest.raises(StoreRefused, match="not 32 bytes"):
+    with pytest.raises(SettingsRefused, match="not the base64 of 32 bytes"):
         await _keyring(tmp_path / "store.db", key_file=key_file)
 
 
@@ -93,5 +94,5 @@ async def test_a_key_file_may_stand_anywhere_and_must_be_there(tmp_path: Path) -
     key_file.write_text(_ONE + "\n")
     keyring = await _keyring(tmp_path / "store.db", key_file=key_file)
     assert keyring.unseal(Keyring(b"1" * 32).seal(b"x")) == b"x"
-    with pytest.raises(StoreRefused, match="cannot be read"):
+    with pytest.raises(SettingsRefused, match="cannot be read"):
         await _keyring(tmp_path / "store.db", key_file=tmp_path / "nowhere")
