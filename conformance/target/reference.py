@@ -15,7 +15,7 @@ import trio
 
 from conformance.target.model import DriverSpec, Identity, PinnedKey, Target
 
-MODULE = "reference_server"
+LAUNCH = ("-m", "reference_server", "serve")
 
 # GATE-1: the ports whose absence makes the signed event bus unprovisioned.
 DESCOPED_PORTS = ("EventStream", "NonceStore", "SignatureVerifier", "RelationChecker", "NodeRepo")
@@ -76,14 +76,20 @@ class ReferenceFailed(Exception):
 
 
 @asynccontextmanager
-async def started(*, descoped: bool, claims: Sequence[str]) -> AsyncIterator[Target]:
-    """A fresh reference server on a free loopback port, stopped with the block. Raises ReferenceFailed."""
+async def started(
+    *, descoped: bool, claims: Sequence[str], launch: Sequence[str] = LAUNCH, log_file: Path | None = None
+) -> AsyncIterator[Target]:
+    """A fresh reference server on a free loopback port, stopped with the block. Raises ReferenceFailed.
+
+    `launch` is what comes behind the interpreter: a server with a planted defect has its own. `log_file`
+    keeps what the server says.
+    """
     with tempfile.TemporaryDirectory(prefix="busproof-") as directory:
         room = Path(directory)
         (room / "seed.toml").write_text(_SEED, encoding="utf-8")
-        with (room / "server.log").open("wb") as log:
+        with (log_file or room / "server.log").open("wb") as log:
             process = await trio.lowlevel.open_process(
-                _command(room, descoped=descoped),
+                _command(room, launch, descoped=descoped),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,10 +117,10 @@ def prospect(claims: Sequence[str]) -> Target:
     )
 
 
-def _command(room: Path, *, descoped: bool) -> list[str]:
+def _command(room: Path, launch: Sequence[str], *, descoped: bool) -> list[str]:
     unwired = DESCOPED_PORTS if descoped else ()
     return [
-        *(sys.executable, "-m", MODULE, "serve", "--host", "127.0.0.1", "--port", "0"),
+        *(sys.executable, *launch, "--host", "127.0.0.1", "--port", "0"),
         *("--data", str(room / "bus.db"), "--seed-file", str(room / "seed.toml")),
         *("--credentials-file", str(room / "credentials.json"), "--ready-file", str(room / "ready.json")),
         *("--faults", str(room / "faults.sock"), "--log-format", "json"),
