@@ -68,7 +68,7 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
             await _live(settings, application, held, facts)
             if application.restart_for is None:
                 return None
-            ahead = (ports.clock.now() - datetime.now(UTC)).total_seconds()
+            ahead = max(0.0, (ports.clock.now() - datetime.now(UTC)).total_seconds())  # read at two instants
             return _leave(held, application, ahead)
     except StoreRefused as refusal:
         raise SettingsRefused(str(refusal)) from None
