@@ -6,6 +6,7 @@ clock, so that a clock that was moved forward is noticed at once and an idle ser
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 import trio
@@ -17,6 +18,10 @@ from reference_server.ports import Change, Clock, Store, Unavailable
 
 # How often the clock is looked at; what is due is late by no more than this.
 _LOOK_SECONDS = 0.25
+
+# A wall clock that is ahead of the passed time by more than this was moved.
+_MOVED_SECONDS = 1.0
+_MICROSECONDS = 1_000_000
 
 # After a look that the store did not answer: doubled each time up to the longest.
 _FIRST_PAUSE_SECONDS = 0.25
@@ -96,6 +101,25 @@ async def _work_off(chore: Chore, store: Store, domain_id: str) -> int:
 
 
 async def _wait_until(next_at: int | None, clock: Clock, every: float) -> None:
-    latest = trio.current_time() + every
-    while trio.current_time() < latest and (next_at is None or instant.micros(clock.now()) < next_at):  # noqa: ASYNC110 - a clock that is moved tells nobody
+    """Wait for the instant, for `every` seconds, or for the clock to be moved: what is due then nobody knows."""
+    began, latest = _Instants.now(clock), trio.current_time() + every
+    while (present := _Instants.now(clock)).monotonic < latest:
+        if present.was_moved_since(began) or (next_at is not None and present.wall >= next_at):
+            return
         await trio.sleep(min(_LOOK_SECONDS, every))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instants:
+    """The same moment on the wall clock (microseconds) and on the one that nobody moves (seconds)."""
+
+    wall: int
+    monotonic: float
+
+    @classmethod
+    def now(cls, clock: Clock) -> Self:
+        return cls(wall=instant.micros(clock.now()), monotonic=trio.current_time())
+
+    def was_moved_since(self, began: Self) -> bool:
+        passed = (self.wall - began.wall) / _MICROSECONDS
+        return passed - (self.monotonic - began.monotonic) > _MOVED_SECONDS

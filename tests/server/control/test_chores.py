@@ -161,13 +161,13 @@ async def test_a_clock_that_is_moved_is_noticed_and_an_outage_survived(
 ) -> None:
     async with surface.opened() as stage, trio.open_nursery() as nursery:
         node = await stage.node("one")
-        await node.beat()
-        await node.report_endpoint()
-        before = len(await stage.rows(source))
         store = _Watched(stage)
         nursery.start_soon(partial(runs, store=store, clock=stage.server.clock, every=60))
         with trio.fail_after(10):
             await store.looked.wait()
+            await node.beat()
+            await node.report_endpoint()
+            before = len(await stage.rows(source))
             stage.server.clock.advance(seconds)
             await store.changed.wait()
         assert len(await stage.rows(source)) == before + 1
