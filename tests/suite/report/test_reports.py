@@ -1,0 +1,166 @@
+"""Reports: transcripts read back equal, junit as others read it, failures that can be repeated."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
+
+from conformance.check.model import Grade
+from conformance.probe.transcript import Ending, Exchange, Head, Mark, Received, Transcript
+from conformance.report import curl, failure, junit, ndjson, record, summary
+from conformance.report.folder import RunFolder, SecretInOutput
+from conformance.schemas.validate import Invalid
+from conformance.target.model import Claims, Target
+from conformance.verdict.judge import judge, without_judgement
+from conformance.verdict.lattice import Verdict
+from conformance.verdict.whole import Circumstances, conclude
+from tests.suite.made import CLAUSES, catalogue, check, finding, of, scenario
+from tests.suite.tiny import SECRET, vault
+
+EXCHANGE = Exchange(
+    id=1,
+    label="one",
+    identity="node_a",
+    sent_at=1_000_000_000,
+    method="PUT",
+    target="/v1/x?y=1",
+    request_headers=(("Authorization", "Bearer $BUSPROOF_NODE_A"), ("Host", "bus"), ("X-Q", 'a"b')),
+    request_body=b'{"it\'s": 1}',
+    head=Head(at=1_500_000_000, http_version="1.1", status=200, headers=(("X-A", "1"), ("x-a", "2"))),
+    received=(
+        Received(at=1_500_000_000, raw=b"HTTP/1.1 200 OK\r\n\r\n", body=b""),
+        Received(at=1_750_000_000, raw=b"\x00\xff\r\n\xe2\x80\xa8", body=b"\x00\xff\r\n\xe2\x80\xa8"),
+    ),
+    ended_at=2_000_000_000,
+    ending=Ending.CLOSED,
+)
+TRANSCRIPT = Transcript(
+    scenario="one",
+    started_wall=1_790_000_000.25,
+    exchanges=(EXCHANGE, replace(EXCHANGE, id=2, label="two", head=None, received=(), request_raw=b"GET")),
+    marks=(Mark(at=5, name="fact", facts={"a": [1, None, "x"]}),),
+)
+REGISTRY = of(
+    scenario(),
+    check("T-001", [finding()]),
+    check("T-002", [finding("MUST-2", holds=False)], clauses=("MUST-2",)),
+    check("T-003", [finding("SHOULD-1", holds=False)], clauses=("SHOULD-1",)),
+    check("T-004"),
+    check("T-005", profile="pull"),
+)
+
+
+def made() -> record.RunRecord:
+    results = [judge(each, TRANSCRIPT, CLAUSES) for each in REGISTRY.checks.values() if each.id < "T-005"]
+    results.append(without_judgement(REGISTRY.checks["T-005"], Verdict.NOT_APPLICABLE, "not claimed"))
+    data = catalogue(tuple(REGISTRY.checks))
+    opening = record.Opening(
+        suite_version="1",
+        started=1_790_000_000.25,
+        seed=9,
+        target=Target(name="tiny", base_url="http://bus:1/base"),
+        identity=None,
+        claims=Claims(profiles=("stream",), grade=Grade.G0, effects=frozenset()),
+        selection=None,
+        catalogue=data,
+    )
+    return record.RunRecord(
+        opening=opening,
+        registry=REGISTRY,
+        results=tuple(results),
+        whole=conclude(results, REGISTRY.checks, data, Circumstances(profiles=("stream",))),
+        seconds=1.5,
+        evidence={"one": TRANSCRIPT},
+    )
+
+
+def test_a_transcript_reads_back_equal() -> None:
+    assert ndjson.parse(ndjson.render(TRANSCRIPT)) == TRANSCRIPT
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4])
+def test_a_transcript_that_lost_a_line_is_refused(cut: int) -> None:
+    lines = ndjson.render(TRANSCRIPT).splitlines(keepends=True)
+    with pytest.raises(ndjson.BrokenTranscript):
+        ndjson.parse(b"".join(lines[:cut] + lines[cut + 1 :]))
+
+
+def test_a_failure_tells_clause_bytes_times_curl_and_seed() -> None:
+    done = made()
+    told = "\n".join(failure.tell(done.results[1], done))
+    for part in (
+        "MUST-2 MUST NOT: It MUST NOT lie.",
+        "expected: an answer",
+        "observed: what came",
+        "b'bytes seen'",
+        "+0.500 s b'HTTP/1.1 200 OK",
+        "+1.000 s closed",
+        "--select T-002 --seed 9",
+        'curl -isSN --http1.1 -X PUT -H "Authorization: Bearer $BUSPROOF_NODE_A"',
+        "http://bus:1/v1/x?y=1",
+    ):
+        assert part in told, told
+
+
+def test_a_curl_line_survives_a_shell() -> None:
+    line = curl.line(EXCHANGE, "http://bus:1")
+    assert """--data-binary '{"it'"'"'s": 1}'""" in line and "-H 'X-Q: a\"b'" in line
+    assert "Host" not in line
+    assert curl.line(replace(EXCHANGE, request_raw=b"GET"), "http://bus:1") == ""
+
+
+def test_junit_shows_what_was_not_tested_as_an_error() -> None:
+    suites = {
+        each.name: each for each in JUnitXml.fromstring(junit.render(made())) if isinstance(each, TestSuite)
+    }
+    stream = suites["stream"]
+    assert (stream.tests, stream.failures, stream.errors, stream.skipped) == (4, 1, 1, 0)
+    kinds = {case.name.split()[0]: [type(each) for each in case.result] for case in stream}
+    assert kinds == {"T-001": [], "T-002": [Failure], "T-003": [], "T-004": [Error]}
+    assert [type(each) for case in suites["pull"] for each in case.result] == [Skipped]
+
+
+def test_junit_of_a_run_without_checks_is_an_error() -> None:
+    empty = conclude([], {}, catalogue(), Circumstances(profiles=("stream",)))
+    (suite,) = JUnitXml.fromstring(junit.render(replace(made(), results=(), whole=empty)))
+    assert suite.errors == 1
+
+
+def test_run_json_satisfies_its_schema_and_needs_its_footer() -> None:
+    done = made()
+    document = record.closed(done)
+    parsed, complete = record.parse(record.render(document))
+    assert complete and parsed == document and parsed["footer"]["exit"] == 1
+    _, complete = record.parse(record.render(record.opened(done.opening)))
+    assert not complete
+    _, complete = record.parse(record.render({**document, "checks": document["checks"][:-1]}))
+    assert not complete
+    with pytest.raises(record.NoRecord):
+        record.parse(b'{"format": "busproof/run/1"}')
+    with pytest.raises(Invalid):
+        record.render({**document, "more": 1})
+
+
+def test_the_summary_names_failures_and_what_was_not_decided() -> None:
+    text = summary.render(made()).decode()
+    assert text.startswith("# non conformant (exit 1)\n") and "## T-002" in text
+    assert "MUSTs that this run could not decide" not in text or "MUST-1" in text
+
+
+def test_a_file_with_a_secret_is_not_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", vault())
+    folder.prepare()
+    with pytest.raises(SecretInOutput, match="node_a") as refused:
+        folder.write("x.txt", b"see " + SECRET.encode())
+    assert SECRET not in str(refused.value) and not (tmp_path / "run" / "x.txt").exists()
+
+
+def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", vault())
+    folder.prepare()
+    folder.write("run.json", b"old")
+    folder.write("run.json", json.dumps([1]).encode())
+    assert [each.name for each in (tmp_path / "run").iterdir() if each.is_file()] == ["run.json"]
+    assert len(folder.digests["run.json"]) == 64
