@@ -20,6 +20,8 @@ import structlog
 _QUEUE_BOUND = 10_000
 # The most lines joined into one write.
 _JOINED = 512
+# How long the writer lets lines gather: a wake-up for each would take the interpreter from the streams.
+_GATHER_SECONDS = 0.02
 # The longest that closing waits for a reader that has stalled.
 _CLOSE_SECONDS = 2.0
 # What stands where a credential stood.
@@ -70,6 +72,7 @@ class Writer:
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
+            time.sleep(_GATHER_SECONDS)
             batch, last = [line], False
             while len(batch) < _JOINED and not self._lines.empty():
                 more = self._lines.get()

@@ -143,7 +143,7 @@ def _spread(values: list[float]) -> str:
     middle, low, high = statistics.median(values), min(values), max(values)
     return (
         f"{middle:,.0f} ({low:,.0f}–{high:,.0f})" if middle >= 10 else f"{middle:.1f} ({low:.1f}–{high:.1f})"
-    )  # noqa: PLR2004 - below it a decimal is worth showing
+    )
 
 
 def compare(repetitions: int) -> list[Measured]:
@@ -156,7 +156,8 @@ def compare(repetitions: int) -> list[Measured]:
             each.ours.append(ours[each.row.figure])
             each.rival.append(each.row.run(RIVAL)[each.row.figure])
             print(
-                f"{number}/{repetitions} {each.row.title}: {each.ours[-1]:,.1f} against {each.rival[-1]:,.1f}",
+                f"{number}/{repetitions} {each.row.title}:",
+                f"{each.ours[-1]:,.1f} against {each.rival[-1]:,.1f}",
                 flush=True,
             )
     return measured

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +145,17 @@ class Feed:
         """Committed rows at `rate` a second, or as fast as they go; one Node each, or all of them."""
         sent, turn, start = 0, 0, trio.current_time()
         each = 1 if job["kind"] == "single" else len(self.nodes)
+        rows = job.get("rows", 1)
         while trio.current_time() < start + job["seconds"]:
             to = [self.nodes[turn % len(self.nodes)]] if each == 1 else self.nodes
-            rows = job.get("rows", 1)
-            await self.ports.store.change([DOMAIN], lambda change, to=to: self._rows(change, to, rows))
+            await self.ports.store.change([DOMAIN], partial(self._rows, to, rows))
             turn += 1
             sent += each * rows
             if job.get("rate"):
                 await trio.sleep_until(start + turn * each * rows / job["rate"])
         return sent
 
-    def _rows(self, change: Change, to: Sequence[str], rows: int) -> None:
+    def _rows(self, to: Sequence[str], rows: int, change: Change) -> None:
         for _ in range(rows):
             append.append(
                 change, domain_id=DOMAIN, source=SOURCE, recipients=to, payload=_whole_payload(to[0])
@@ -201,19 +202,18 @@ async def _jobs(feed: Feed) -> None:
         print(json.dumps(await feed.run(json.loads(line))), flush=True)
 
 
-async def main(stage: str, count: int, peers: int) -> None:
+async def main(stage: str, count: int, peers: int, sink: logs.Writer) -> None:
     """Serve until stdin ends."""
     nodes = node_ids(max(count, peers))
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             port=0, data=str(Path(folder) / "bench.db"), max_connections=20_000, log_format="json"
         )
-        logs.configure(settings.log_format, settings.log_level, logs.Writer(open(os.devnull, "wb")))  # noqa: SIM115
-        async with app.embedded(settings) as ports:
-            await ports.store.change([DOMAIN], lambda change: _populate(change, nodes, ports))
+        logs.configure(settings.log_format, settings.log_level, sink)
+        async with app.embedded(settings) as whole:
+            await whole.store.change([DOMAIN], lambda change: _populate(change, nodes, whole))
             log = MemoryLog() if stage == "wire" else None
-            if log is not None:
-                ports = replace(ports, event_stream=log)
+            ports = whole if log is None else replace(whole, event_stream=log)
             feed = Feed(ports, log, nodes[:count])
             if log is not None:
                 feed.store()
@@ -234,4 +234,5 @@ if __name__ == "__main__":
     parser.add_argument("--nodes", type=int, required=True)
     parser.add_argument("--peers", type=int, default=0)
     given = parser.parse_args()
-    trio.run(main, given.stage, given.nodes, given.peers)
+    with open(os.devnull, "wb") as nowhere:
+        trio.run(main, given.stage, given.nodes, given.peers, logs.Writer(nowhere))
