@@ -32,7 +32,7 @@ _columns = (
 )
 _waits = _skipped.reason == Reason.NO_SIGNING_KEY.value
 
-# Spelled in the statement, not bound, so that the partial index applies under any planner (generic plans too).
+# Spelled in the statement, not bound, so that the partial index applies under any planner.
 IS_PENDING = _row.status == literal_column(f"'{Status.PENDING}'")
 
 
