@@ -110,7 +110,6 @@ class Connection:
             return None
         self._enter(Phase.WORK, None)
         answer, code = await dispatch.answer(found.route.handler, request)
-        self._enter(Phase.WRITE, self._site.limits.write_seconds)
         if isinstance(answer, Takeover):
             return await self._hand_over(answer, request)
         await self._write(self._rendered(answer, with_body=request.method != "HEAD"))
@@ -149,7 +148,6 @@ class Connection:
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._release()
-        self._enter(Phase.WRITE, self._site.limits.write_seconds)
         path = _NO_PATH if self._head is None else self._head.path
         response = dispatch.problem(refusal, path, self._correlation_id)
         with_body = self._head is None or self._head.method != "HEAD"
@@ -197,7 +195,10 @@ class Connection:
             self._enter(Phase.IDLE, self._site.limits.idle_seconds)
             if not await self._inbox.more():
                 return False
-        self._enter(Phase.HEAD, self._site.limits.head_seconds)
+        if self._inbox.holds_head():
+            self._phase = Phase.HEAD  # nothing to wait for, so no limit to set
+        else:
+            self._enter(Phase.HEAD, self._site.limits.head_seconds)
         return True
 
     def _renew(self) -> None:
@@ -236,19 +237,23 @@ class Connection:
 
     async def _write(self, data: bytes) -> None:
         left = memoryview(data)
-        while left:
+        while True:
             try:
                 left = left[self._sock.send(left) :]
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._sock)
+                pass
             except OSError:
                 raise PeerGone from None
+            if not left:
+                return
+            if self._phase is not Phase.WRITE:
+                self._enter(Phase.WRITE, self._site.limits.write_seconds)
+            await trio.lowlevel.wait_writable(self._sock)
 
     def _tell(self, status: int, code: str | None, request: Request | None) -> None:
         operation_id = None if self._found is None else self._found.route.operation.id
         seconds = trio.current_time() - self._began
-        self._site.metrics.requests.labels(operation_id or "none", status).inc()
-        self._site.metrics.request_seconds.observe(seconds)
+        self._site.count(operation_id, status, seconds)
         self._site.told(
             Answered(
                 request=request or self._request_so_far(),

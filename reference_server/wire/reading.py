@@ -55,6 +55,10 @@ class Inbox:
                     raise Refusal(None, status=400)
                 return None
 
+    def holds_head(self) -> bool:
+        """Whether a whole head is there to be taken without waiting."""
+        return _HEAD_END in self.held
+
     def cut(self, size: int) -> bytes:
         """Take bytes that are there."""
         piece = bytes(self.held[:size])
