@@ -66,6 +66,7 @@ async def run(chore: Chore, *, store: Store, clock: Clock, every: float) -> None
     """Do the chore whenever something is due, for ever; an outage of the store only delays it."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
+        looked = _Instants.now(clock)
         try:
             next_at = await step(chore, store=store, clock=clock)
         except Unavailable:
@@ -74,7 +75,7 @@ async def run(chore: Chore, *, store: Store, clock: Clock, every: float) -> None
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             continue
         pause = _FIRST_PAUSE_SECONDS
-        await _wait_until(next_at, clock, every)
+        await _wait_until(next_at, clock, every, looked)
 
 
 async def step(chore: Chore, *, store: Store, clock: Clock) -> int | None:
@@ -100,11 +101,11 @@ async def _work_off(chore: Chore, store: Store, domain_id: str) -> int:
     return total
 
 
-async def _wait_until(next_at: int | None, clock: Clock, every: float) -> None:
-    """Wait for the instant, for `every` seconds, or for the clock to be moved: what is due then nobody knows."""
-    began, latest = _Instants.now(clock), trio.current_time() + every
+async def _wait_until(next_at: int | None, clock: Clock, every: float, looked: "_Instants") -> None:
+    """Wait for the instant, for `every` seconds, or for the clock to be moved after the look."""
+    latest = trio.current_time() + every
     while (present := _Instants.now(clock)).monotonic < latest:
-        if present.was_moved_since(began) or (next_at is not None and present.wall >= next_at):
+        if present.was_moved_since(looked) or (next_at is not None and present.wall >= next_at):
             return
         await trio.sleep(min(_LOOK_SECONDS, every))
 
