@@ -253,7 +253,6 @@ class Connection:
     def _tell(self, status: int, code: str | None, request: Request | None) -> None:
         operation_id = None if self._found is None else self._found.route.operation.id
         seconds = trio.current_time() - self._began
-        self._site.count(operation_id, status, seconds)
         self._site.told(
             Answered(
                 request=request or self._request_so_far(),

@@ -1,9 +1,7 @@
 """What all connections of one server share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-from prometheus_client import Counter
+from dataclasses import dataclass
 
 from reference_server.metrics import Metrics
 from reference_server.ports import Ids
@@ -59,13 +57,3 @@ class Site:
     told: Callable[[Answered], None]
     bodies: Budget
     stopping: bool = False
-    _counters: dict[tuple[str, int], Counter] = field(default_factory=dict)
-
-    def count(self, operation_id: str | None, status: int, seconds: float) -> None:
-        """Count one answer; operations and statuses are few, so their counters are looked up once."""
-        key = operation_id or "none", status
-        counter = self._counters.get(key)
-        if counter is None:
-            counter = self._counters[key] = self.metrics.requests.labels(*key)
-        counter.inc()
-        self.metrics.request_seconds.observe(seconds)
