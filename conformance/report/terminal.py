@@ -14,7 +14,7 @@ from conformance.check.model import Check, Scenario
 from conformance.report import failure
 from conformance.report.record import Opening, RunRecord, out_of_reach
 from conformance.verdict.exits import EXITS
-from conformance.verdict.lattice import GREEN, Verdict
+from conformance.verdict.lattice import Verdict
 from conformance.verdict.result import CheckResult
 
 _STYLES = {
@@ -67,7 +67,7 @@ class LiveProgress:
         self._title = ""
         self._planned = 0
         self._live = Live(
-            get_renderable=self._table,
+            get_renderable=self.table,
             console=console,
             refresh_per_second=_REDRAWS_PER_SECOND,
             transient=True,
@@ -100,7 +100,8 @@ class LiveProgress:
         if result.verdict is not Verdict.NOT_APPLICABLE:
             self._rows[check.id] = (check, result)
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """The table as it stands."""
         caption = (
             f"{len(self._rows)} of {self._planned} checks · acting: {', '.join(self._acting) or 'nothing'}"
         )
@@ -145,10 +146,13 @@ def final_table(record: RunRecord, named: Callable[[str], str]) -> Table:
 
 
 def conclusion(record: RunRecord) -> list[str]:
-    """The failures in full, the profiles, and the verdict of the whole."""
+    """What was found wrong in full, the profiles, and the verdict of the whole.
+
+    Checks that only could not be tested have told why in their own row.
+    """
     lines: list[str] = []
     for result in record.results:
-        if result.verdict not in GREEN:
+        if result.violations or result.verdict is Verdict.HARNESS_ERROR:
             lines += ["", f"{result.verdict.value}: {result.id} {record.registry.checks[result.id].title}"]
             lines += [f"  {line}" for line in failure.tell(result, record)]
     lines.append("")

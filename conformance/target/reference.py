@@ -87,7 +87,8 @@ async def started(
     with tempfile.TemporaryDirectory(prefix="busproof-") as directory:
         room = Path(directory)
         (room / "seed.toml").write_text(_SEED, encoding="utf-8")
-        with (log_file or room / "server.log").open("wb") as log:
+        said = log_file or room / "server.log"
+        with said.open("wb") as log:
             process = await trio.lowlevel.open_process(
                 _command(room, launch, descoped=descoped),
                 stdin=subprocess.DEVNULL,
@@ -96,7 +97,7 @@ async def started(
                 env=_environment(),
             )
             try:
-                ready = await _ready(process, room)
+                ready = await _ready(process, room, said)
                 yield _target(room, ready, claims)
             finally:
                 with trio.CancelScope(shield=True):
@@ -135,7 +136,7 @@ def _environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join((tree, before)) if before else tree}
 
 
-async def _ready(process: trio.Process, room: Path) -> Mapping[str, Any]:
+async def _ready(process: trio.Process, room: Path, said: Path) -> Mapping[str, Any]:
     path = room / "ready.json"
     with trio.move_on_after(READY_SECONDS):
         while process.poll() is None:
@@ -143,8 +144,12 @@ async def _ready(process: trio.Process, room: Path) -> Mapping[str, Any]:
                 ready: Mapping[str, Any] = json.loads(path.read_bytes())
                 return ready
             await trio.sleep(_READY_PAUSE)
-    last = (room / "server.log").read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-    raise ReferenceFailed(f"the reference server did not become ready: {last or 'it said nothing'}")
+    raise ReferenceFailed(f"the reference server did not become ready: {_last_line(said)}")
+
+
+def _last_line(said: Path) -> str:
+    last = said.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+    return last or "it said nothing"
 
 
 async def _stopped(process: trio.Process) -> None:

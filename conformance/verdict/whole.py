@@ -49,7 +49,9 @@ def conclude(
     merged = _once(results)
     faults = (*under.faults, *_catalogue_faults(merged, checks, catalogue, under))
     clauses = _by_clause(merged.values(), checks, under.profiles)
-    profiles = tuple(_profile(name, merged, checks, catalogue) for name in under.profiles)
+    touched = {checks[each].profile for each in merged if each in checks}
+    named = [name for name in under.profiles if name in touched or not under.selected]
+    profiles = tuple(_profile(name, merged, checks, catalogue) for name in named)
     reasons = (*faults, *under.shortfalls, *_reasons(profiles, merged))
     outcome = _outcome(profiles, merged, under, faults)
     return Whole(outcome=outcome, profiles=profiles, clauses=clauses, reasons=reasons)
