@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from reference_server.envelope import model
 from reference_server.outbox.lifecycle import Status
-from reference_server.ports import NonceStore, SignedBody, Store
+from reference_server.ports import Change, NonceStore, SignedBody, Store
 from reference_server.store.tables import nodes, outbox_events, signing_key_rotations, signing_keys
 
 K = TypeVar("K")
@@ -57,6 +57,7 @@ class StoredKeys:
         self._signed_here = signed_here
         self._wait_head = wait_head
         self._keys: OrderedDict[tuple[str, str], _Key] = OrderedDict()
+        self._fed: OrderedDict[str, None] = OrderedDict()  # rotations whose entries the nonces have seen
         self._registered: OrderedDict[str, int] = OrderedDict()
         self._rotations: OrderedDict[str, tuple[int, tuple[_Rotation, ...]]] = OrderedDict()
 
@@ -110,14 +111,29 @@ class StoredKeys:
             return registered
         nonces = [f"{rotation.event_id}.{node_id}" for rotation in later]
         places = await self._nonces.look_up(nonces)
-        if None in places:
-            await self._wait_head()  # a rotation that was published a moment ago has been seen by then
+        unsure = [
+            rotation.event_id
+            for rotation, place in zip(later, places, strict=True)
+            if place is None and rotation.published and rotation.event_id not in self._fed
+        ]
+        if unsure:
+            await self._see_all_published()
+            for event_id in unsure:
+                _keep(self._fed, event_id, None, _KEYS_KEPT)
             places = await self._nonces.look_up(nonces)
         behind = [
             rotation.published if place is None else place <= sequence
             for rotation, place in zip(later, places, strict=True)
         ]
         return registered + sum(behind)
+
+    async def _see_all_published(self) -> None:
+        """Returns once what was published before is in the nonce store, unless it was evicted.
+
+        A read can see a commit before the log here has heard of it; an empty change waits its turn behind it.
+        """
+        await self._store.change((), _change_nothing)
+        await self._wait_head()
 
     async def _registered_rung(self, node_id: str) -> int:
         known = self._registered.get(node_id)
@@ -142,6 +158,10 @@ def _keep(cache: OrderedDict[K, V], key: K, value: V, bound: int) -> None:
     cache[key] = value
     if len(cache) > bound:
         cache.popitem(last=False)
+
+
+def _change_nothing(change: Change) -> None:
+    """A transaction for its place in the order alone."""
 
 
 def _check_all(asked: Sequence[tuple[SignedBody, _Key | None]]) -> list[str | None]:
