@@ -123,7 +123,7 @@ async def run(
                 vault=vault,
                 clock=clock,
                 canary=await stack.enter_async_context(_canary(clock)),
-                ledger=_ledger(target, folder),
+                ledger=_ledger(target, folder, order.seed),
                 seed=order.seed,
             )
             await session.act(kit, order.budget_seconds)
@@ -170,9 +170,9 @@ def _opening(target: Target, order: Order, suite: Suite, *, claims: Claims, star
     )
 
 
-def _ledger(target: Target, folder: RunFolder) -> ledgers.FileLedger:
+def _ledger(target: Target, folder: RunFolder, seed: int) -> ledgers.FileLedger:
     """On disk where something could be left over: not for a target that ends with the run."""
-    path = None if target.ephemeral else folder.root / "ledger.ndjson"
+    path = None if target.ephemeral else folder.root / f"ledger-{seed:x}.ndjson"
     return ledgers.FileLedger(path, base_url=target.base_url)
 
 

@@ -1,6 +1,7 @@
 """What `run` and `cleanup` do between the command line and the runner: read, refuse, start, show."""
 
 import shlex
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -32,6 +33,10 @@ RUNS = "busproof-runs"
 
 # Profiles that a reference run does not claim by itself: one needs an unwired server, one certifies nothing.
 _NOT_BY_DEFAULT = frozenset({reference.DESCOPED, "live"})
+
+
+class Interrupted(Exception):
+    """Somebody ended the run."""
 
 
 class Refused(Exception):
@@ -92,13 +97,28 @@ def cleanup(ledger: Path, spelled: str) -> Outcome:
 async def _run(
     options: RunOptions, target: Target | None, order: runner.Order, suite: runner.Suite
 ) -> Outcome:
-    async with _started(target, order) as chosen:
+    async with _interruptible(), _started(target, order) as chosen:
         vault = runner.vault_for(chosen, order)
         folder = RunFolder(options.out or _default_out(order), vault)
         with _progress(options, vault) as progress:
             done = await runner.run(chosen, order, suite, vault=vault, folder=folder, progress=progress)
     _show(options, done, vault, folder)
     return done.whole.outcome
+
+
+@asynccontextmanager
+async def _interruptible() -> AsyncIterator[None]:
+    """Lets SIGTERM end the run as Ctrl-C does: what was started is stopped, and nothing is claimed."""
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+
+        async def wait() -> None:
+            async for _ in signals:
+                raise Interrupted
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            yield
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -249,7 +269,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], Outcome], ...] = (
 def _told(error: BaseException) -> tuple[Outcome, str]:
     """The outcome of an error that ended the command, and its one line."""
     leaf = next(leaves(error))
-    if isinstance(leaf, KeyboardInterrupt):
+    if isinstance(leaf, KeyboardInterrupt | Interrupted):
         return Outcome.INCOMPLETE, "interrupted; nothing is claimed"
     if isinstance(leaf, SystemExit | GeneratorExit):
         raise leaf

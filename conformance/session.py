@@ -67,7 +67,10 @@ class Session:
         if budget.cancelled_caught:
             self.shortfalls.append(f"the run's budget of {budget_seconds:g} s was used up")
         self._distrust()
-        if not self._gone:
+        if self._gone:
+            made = kit.ledger.domains if isinstance(kit.ledger, FileLedger) else ()
+            self.left_over = tuple(f"{each.slug}: the target went away" for each in made)
+        else:
             await self._compare(kit)
             await self._clean(kit)
 

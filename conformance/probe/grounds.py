@@ -20,6 +20,9 @@ _CIDR_BASE = (10 << 24) + (64 << 16)
 _CIDR_COUNT = 1 << 16
 _CIDR_TRIES = 5
 
+# Client errors say that nothing was created; a server error or silence says nothing.
+_NOT_CREATED = range(400, 500)
+
 # contract_facts 7.5: slug is @KEBAB, at most 64.
 _SLUG_LENGTH = 64
 _NOT_KEBAB = re.compile(r"[^a-z0-9]+")
@@ -78,6 +81,8 @@ class Grounds:
         slug = _slug(self._prefix, name)
         self._ledger.intend(slug)
         exchange = await self._tried(send, name, slug, signing_key)
+        if exchange.head is not None and exchange.head.status in _NOT_CREATED:
+            self._ledger.refused(slug)
         members = _created(exchange, "a Domain")
         handle = DomainHandle(id=_text(members, "id"), slug=slug)
         self._ledger.created(slug, handle.id)

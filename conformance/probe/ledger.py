@@ -43,6 +43,10 @@ class FileLedger:
         """The Domain exists now."""
         self._put({"step": "domain", "slug": slug, "id": domain_id})
 
+    def refused(self, slug: str) -> None:
+        """The target answered that it did not create the Domain."""
+        self._put({"step": "refused", "slug": slug})
+
     def node(self, domain_id: str, node_id: str) -> None:
         """A Node exists in it now."""
         self._put({"step": "node", "domain_id": domain_id, "id": node_id})
@@ -120,7 +124,8 @@ def _entry(line: str) -> dict[str, str] | None:
 def _domains(entries: Sequence[dict[str, str]]) -> tuple[Created, ...]:
     ids = {entry["slug"]: entry["id"] for entry in entries if entry["step"] == "domain"}
     nodes = [(entry["domain_id"], entry["id"]) for entry in entries if entry["step"] == "node"]
-    slugs = [entry["slug"] for entry in entries if entry["step"] == "intend"]
+    refused = {entry["slug"] for entry in entries if entry["step"] == "refused"} - set(ids)
+    slugs = [entry["slug"] for entry in entries if entry["step"] == "intend" and entry["slug"] not in refused]
     return tuple(
         Created(
             slug=slug,

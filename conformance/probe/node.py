@@ -47,6 +47,9 @@ class Ledger(Protocol):
     def created(self, slug: str, domain_id: str) -> None:
         """The Domain exists now."""
 
+    def refused(self, slug: str) -> None:
+        """The target answered that it did not create the Domain."""
+
     def node(self, domain_id: str, node_id: str) -> None:
         """A Node exists in it now."""
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from conformance.probe.vault import Vault
 
+# What a run writes at its end, or without its footer before.
+REPORTS = ("run.json", "junit.xml", "summary.md")
+
 
 class Unwritable(Exception):
     """The run directory cannot take a file."""
@@ -25,8 +28,13 @@ class RunFolder:
         self._vault = vault
 
     def prepare(self) -> None:
-        """Makes the directory and proves that it takes files; raises Unwritable before anything is sent."""
+        """Makes the directory and proves that it takes files; raises Unwritable before anything is sent.
+
+        What an earlier run left there is removed first: an old report beside a new run would be believed.
+        """
         try:
+            for stale in (*self.root.glob("transcripts/*.ndjson"), *(self.root / each for each in REPORTS)):
+                stale.unlink(missing_ok=True)
             (self.root / "transcripts").mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass

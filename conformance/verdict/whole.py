@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from conformance.catalogue.load import Catalogue
@@ -12,6 +12,7 @@ from conformance.verdict.lattice import GREEN, SATISFIED, Verdict, collapse
 from conformance.verdict.result import CheckResult, ProfileResult
 
 CONFORMANT = "conformant"
+SELECTION = "selection passed"
 NON_CONFORMANT = "non-conformant"
 INCOMPLETE = "incomplete"
 BROKEN = "harness_error"
@@ -52,6 +53,8 @@ def conclude(
     touched = {checks[each].profile for each in merged if each in checks}
     named = [name for name in under.profiles if name in touched or not under.selected]
     profiles = tuple(_profile(name, merged, checks, catalogue) for name in named)
+    if under.selected:
+        profiles = tuple(_selected(each) for each in profiles)
     reasons = (*faults, *under.shortfalls, *_reasons(profiles, merged))
     outcome = _outcome(profiles, merged, under, faults)
     return Whole(outcome=outcome, profiles=profiles, clauses=clauses, reasons=reasons)
@@ -109,6 +112,11 @@ def _profile(
     unmet = tuple(sorted({clause for clause, verdict in binding if verdict not in SATISFIED}))
     kept = tuple(clause for clause, verdict in binding if verdict is Verdict.PASS)
     return ProfileResult(name=name, outcome=_profile_outcome(mine, kept, unmet), counts=counts, unmet=unmet)
+
+
+def _selected(profile: ProfileResult) -> ProfileResult:
+    """A part of a profile that passed is not the profile."""
+    return replace(profile, outcome=SELECTION) if profile.outcome == CONFORMANT else profile
 
 
 def _profile_outcome(mine: Sequence[CheckResult], kept: Sequence[str], unmet: Sequence[str]) -> str:

@@ -164,3 +164,13 @@ def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
     folder.write("run.json", json.dumps([1]).encode())
     assert [each.name for each in (tmp_path / "run").iterdir() if each.is_file()] == ["run.json"]
     assert len(folder.digests["run.json"]) == 64
+
+
+def test_what_an_earlier_run_left_is_not_believed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", vault())
+    folder.prepare()
+    for name in ("run.json", "junit.xml", "transcripts/one.ndjson"):
+        folder.write(name, b"of an earlier run")
+    (tmp_path / "run" / "notes.txt").write_text("somebody's own")
+    RunFolder(tmp_path / "run", vault()).prepare()
+    assert [each.name for each in (tmp_path / "run").rglob("*.*")] == ["notes.txt"]

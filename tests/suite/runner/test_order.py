@@ -1,9 +1,13 @@
 """One seed means one order, whatever the hash seed of the interpreter."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -20,3 +24,21 @@ def test_the_same_seed_gives_the_same_order() -> None:
     first = planned("1", "42")
     assert first == planned("2", "42")
     assert first != planned("1", "43")
+
+
+def test_a_terminated_run_claims_nothing_and_leaves_no_server(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "conformance", "run", "--reference", "--out", str(tmp_path / "r")]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None and run.stderr is not None
+        heading = run.stdout.readline()
+        port = int(re.findall(r"127\.0\.0\.1:(\d+)", heading)[0])
+        socket.create_connection(("127.0.0.1", port)).close()
+        run.terminate()
+        run.stdout.read()
+        assert "interrupted" in run.stderr.read() and run.wait() == 3
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    assert b'"footer"' not in (tmp_path / "r" / "run.json").read_bytes()
