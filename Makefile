@@ -42,7 +42,7 @@ mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-m
 	$(BIN)/python -m tests.suite.mutants
 
 nginx: $(READY)  ## the stream through a real nginx (Debian's nginx-light) with its default settings
-	$(BIN)/pytest -q tests/nginx
+	$(BIN)/pytest -q tests/nginx/check_nginx.py
 
 clean:  ## remove the environment and the runs
 	rm -rf $(VENV) $(RUNS)
