@@ -65,13 +65,13 @@ class Application:
         *,
         bound: socket.socket | None = None,
         faults: socket.socket | None = None,
-        answer_first: tuple[trio.SocketStream, object] | None = None,
+        caller: trio.SocketStream | None = None,
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `stop`; started with the base URL once streams are answered.
 
         `bound` is the listening socket and `faults` that of the fault channel; without them they are made
-        from the settings. `answer_first` is a restarted caller and its call's id. What a background task
+        from the settings; `caller` is a connection of it that survived a restart. What a background task
         raises ends everything: the server is never half alive.
         """
         bound = bound or server.listen(self.settings.host, self.settings.port, self.site.limits)
@@ -83,7 +83,7 @@ class Application:
             await nursery.start(door.serve, bound)
             if self.settings.faults is not None:
                 faults = faults or channel.listen(self.settings.faults)
-                nursery.start_soon(self._serve_faults, faults, answer_first)
+                nursery.start_soon(channel.serve, faults, self._perform, caller)
             task_status.started(base_url(bound))
             await self._stop.wait()
             await self._end(door)
@@ -103,15 +103,6 @@ class Application:
                 nursery.start_soon(self.hub.stop, grace)
 
     # ---- fault channel
-
-    async def _serve_faults(
-        self, bound: socket.socket, answer_first: tuple[trio.SocketStream, object] | None
-    ) -> None:
-        first = None
-        if answer_first is not None:
-            first, call_id = answer_first
-            await channel.send(first, channel.answered(call_id, {"restarted": True}))
-        await channel.serve(bound, self._perform, first)
 
     async def _perform(
         self, call: channel.Call, connection: trio.SocketStream

@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -37,12 +38,20 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Who asked for the restart, and waits for its answer."""
+
+    connection: trio.SocketStream
+    call_id: int | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """The sockets of this life."""
 
     listener: socket.socket
     faults: socket.socket | None = None
-    caller: tuple[socket.socket, object] | None = None
+    caller: Waiting | None = None
     ahead_seconds: float = 0.0
 
 
@@ -77,10 +86,6 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
 
 
 async def _live(settings: Settings, application: Application, held: Held, facts: seeding.Facts) -> None:
-    caller = None
-    if held.caller is not None:
-        connection, call_id = held.caller
-        caller = (trio.SocketStream(trio.socket.from_stdlib_socket(connection)), call_id)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, application)
 
@@ -88,13 +93,16 @@ async def _live(settings: Settings, application: Application, held: Held, facts:
             await application.serve(
                 bound=held.listener if held.faults is None else _dup(held.listener),
                 faults=None if held.faults is None else _dup(held.faults),
-                answer_first=caller,
+                caller=None if held.caller is None else held.caller.connection,
                 task_status=task_status,
             )
             nursery.cancel_scope.cancel()
 
         url = await nursery.start(serve)
         _tell_ready(settings, url, facts)
+        if held.caller is not None:
+            answer = channel.answered(held.caller.call_id, {"restarted": True})
+            await channel.send(held.caller.connection, answer)
 
 
 async def _stop_on_signal(application: Application) -> None:
@@ -128,7 +136,8 @@ def _tell_ready(settings: Settings, url: str, facts: seeding.Facts) -> None:
             files.write_whole(settings.ready_file, ready + b"\n", files.EVERYBODY_READS)
         except OSError as trouble:
             raise SettingsRefused(f"{settings.ready_file}: cannot be written: {trouble.strerror}") from None
-    os.write(1, ready + b"\n")
+    with suppress(OSError):  # whoever waited for the first life's line need not stay for the next one's
+        os.write(1, ready + b"\n")
     _log.info("server_ready", url=url, data=settings.data, unwired=sorted(settings.unwire))
 
 
@@ -140,7 +149,7 @@ def _hold(settings: Settings, resume: Resume | None) -> Held:
         return Held(
             listener=socket.socket(fileno=resume.listener),
             faults=socket.socket(fileno=resume.faults),
-            caller=(socket.socket(fileno=resume.connection), resume.call_id),
+            caller=_waiting(resume),
             ahead_seconds=resume.ahead_seconds,
         )
     try:
@@ -149,6 +158,11 @@ def _hold(settings: Settings, resume: Resume | None) -> Held:
         why = trouble.strerror or str(trouble)
         raise SettingsRefused(f"cannot listen on {settings.host}:{settings.port}: {why}") from None
     return Held(listener=listener, faults=None if settings.faults is None else _listen(settings.faults))
+
+
+def _waiting(resume: Resume) -> Waiting:
+    connection = trio.socket.from_stdlib_socket(socket.socket(fileno=resume.connection))
+    return Waiting(connection=trio.SocketStream(connection), call_id=resume.call_id)
 
 
 def _listen(path: str) -> socket.socket:

@@ -99,7 +99,7 @@ def _is_since(record: Record, since: int | datetime | None) -> bool:
 
 def _node_id(request: Request) -> str | None:
     parts = request.path.split("/")
-    return parts[3] if request.path.startswith("/v1/nodes/") else None
+    return logs.redact_text(parts[3]) if request.path.startswith("/v1/nodes/") else None
 
 
 def _masked(authorization: bytes | None) -> str | None:
