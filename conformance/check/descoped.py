@@ -94,11 +94,11 @@ def of_surface(surface: str, clause: str) -> Judge:
 def judge_alike(transcript: Transcript) -> Iterator[Finding]:
     for surface in SURFACES:
         answers = asked(transcript, surface)
-        twin = answers[0]
-        if reading.status_of(twin) != HTTPStatus.NOT_IMPLEMENTED:
+        twin = next((each for each in answers if reading.status_of(each) == HTTPStatus.NOT_IMPLEMENTED), None)
+        if twin is None:
             raise CannotJudge(f"{surface} does not answer 501 at all")
         for exchange in answers:
-            what = f"{exchange.label}, as to {CALLERS[0].name}"
+            what = f"{exchange.label}, as {twin.label}"
             yield reading.same("GATE-3", _told(twin), _told(exchange), what, exchange)
             kind = () if exchange.head is None else exchange.head.values("Content-Type")
             closed = "text/event-stream" not in ",".join(kind)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conformance.agent import envelope, fold, grammar
+from conformance.agent import fold
 from conformance.check import acts, reading
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.stage import Stage
@@ -131,15 +131,15 @@ def judge_parity(transcript: Transcript) -> Iterator[Finding]:
 def _folded(transcript: Transcript, stream: Exchange, until: int) -> fold.Fold:
     state = fold.start(reading.answered(transcript, BEFORE).body)
     for each in reading.events(stream):
-        state = _applied(state, each.frame)
+        state = _applied(state, each)
         if reading.step(each) == until:
             break
     return state
 
 
-def _applied(state: fold.Fold, frame: grammar.Frame) -> fold.Fold:
-    found = envelope.read(frame.data).envelope
-    return state if found is None else fold.apply(state, found.type, found.payload)
+def _applied(state: fold.Fold, each: reading.Placed) -> fold.Fold:
+    told = reading.payload_bytes(each)
+    return state if told is None else fold.apply(state, reading.header(each, "type"), told)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

@@ -10,7 +10,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from conformance.agent import envelope, grammar
+from conformance.agent import grammar, lexemes
 from conformance.check.model import CannotJudge, Evidence, Finding
 from conformance.probe.transcript import Exchange, Mark, Transcript
 
@@ -105,9 +105,17 @@ def rest(exchange: Exchange) -> bytes:
 
 
 def payload(each: Placed) -> Mapping[str, Any]:
-    """The payload as a JSON object, empty if there is none."""
-    found = envelope.read(each.frame.data).envelope
-    return _object(found.payload if found is not None else b"{}")
+    """The payload as a JSON object read leniently, empty if there is none."""
+    found = _object(each.frame.data).get("payload")
+    return found if isinstance(found, dict) else {}
+
+
+def payload_bytes(each: Placed) -> bytes | None:
+    """The payload as it is spelled, None if the data is no JSON object that has one."""
+    try:
+        return lexemes.member(each.frame.data, "payload")
+    except lexemes.NotJson:
+        return None
 
 
 def header(each: Placed, name: str) -> str:

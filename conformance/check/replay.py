@@ -1,6 +1,7 @@
 """Cursors: resuming at every id, the hand-over to live events, nobody else's events whatever the cursor."""
 
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 
 import trio
 
@@ -53,7 +54,7 @@ def resumed(transcript: Transcript) -> dict[int, Exchange]:
     found = {
         int(each.label.removeprefix(RESUMED)): each
         for each in transcript.labelled(RESUMED)
-        if reading.status_of(each)
+        if reading.status_of(each) == HTTPStatus.OK
     }
     if not found:
         raise CannotJudge("no stream was resumed")
@@ -86,7 +87,7 @@ def judge_accepted(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_order(transcript: Transcript) -> Iterator[Finding]:
-    for exchange in (reading.answered(transcript, WITNESS), *resumed(transcript).values()):
+    for exchange in (reading.twin_steps(transcript, WITNESS, [TOTAL]), *transcript.labelled(HANDED)):
         seen = reading.steps(exchange)
         yield reading.same("CUR-6", sorted(seen), seen, f"order on {exchange.label}", exchange)
 
@@ -110,7 +111,7 @@ def judge_zeros(transcript: Transcript) -> Iterator[Finding]:
     reading.twin_steps(transcript, WITNESS, range(1, LIVE + 1))
     exchange = reading.needed(transcript, ZEROS)
     yield reading.same("GATE-9", 200, reading.status_of(exchange), "a cursor with leading zeros", exchange)
-    if reading.status_of(exchange) == 200:  # noqa: PLR2004  # the status itself says it
+    if reading.status_of(exchange) == HTTPStatus.OK:
         expected = list(range(PUBLISHED // 2 + 1, LIVE + 1))
         yield reading.same("GATE-9", expected, reading.steps(exchange), "the same place", exchange)
 
@@ -311,7 +312,7 @@ _ROWS = (
         judge_complete,
     ),
     ("CUR-003", "The cursor itself is not sent again", "CUR-3", "resume", judge_exclusive),
-    ("CUR-006", "Order on the stream is the order of the commits", "CUR-6", "resume", judge_order),
+    ("CUR-006", "Order on the stream is the order of the commits", "CUR-6", "handover", judge_order),
     ("CUR-009", "Every id received is a cursor", "CUR-9", "resume", judge_accepted),
     ("ENV-014", "A replay repeats the live bytes", "ENV-10a", "resume", judge_same_bytes),
     ("GATE-019", "Leading zeros in a cursor change nothing", "GATE-9", "resume", judge_zeros),
