@@ -22,7 +22,7 @@ EXAMPLES = [
 
 def _operations() -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path, item in DOCUMENT["paths"].items():
-        for method in METHODS & item.keys():
+        for method in sorted(METHODS & item.keys()):
             yield f"{method.upper()} {path}", item[method]
 
 
