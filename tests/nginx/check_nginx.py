@@ -122,7 +122,8 @@ def test_a_resume_through_nginx_has_every_frame_whole(front: Front) -> None:
 
 def test_the_server_notices_that_the_client_behind_nginx_left(front: Front) -> None:
     with front.http.stream("GET", front.events("alpha"), headers=front.server.agent("alpha")) as answer:
-        next(answer.iter_raw())
+        pieces = answer.iter_raw()
+        next(pieces)
         assert front.streams() == 1
     wait_until(lambda: front.streams() == 0)
 
