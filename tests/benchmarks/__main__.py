@@ -168,21 +168,21 @@ def idle_memory() -> float:
     return streams(OURS, Workload(name="idle", streams=10_000))["kb_per_stream"]
 
 
+def _delays(what: str, seen: Figures) -> str:
+    return f"| {what} | {seen['delay_p50_us'] / 1000:.1f} | {seen['delay_p99_us'] / 1000:.1f} |"
+
+
 def end_to_end() -> list[str]:
     """Commit to socket through every part, embedded."""
     lines = ["| rate | p50 ms | p99 ms |", "|---|---|---|"]
     for rate in (100, 1000, 2000):
         job: dict[str, object] = {"kind": "broadcast", "seconds": 4, "rate": rate}
         seen = streams(WHOLE, Workload(name="whole", streams=20, job=job, latency=True))
-        lines.append(
-            f"| {rate:,} frames/s | {seen['delay_p50_us'] / 1000:.1f} | {seen['delay_p99_us'] / 1000:.1f} |"
-        )
+        lines.append(_delays(f"{rate:,} frames/s", seen))
         print(lines[-1], flush=True)
     single: dict[str, object] = {"kind": "single", "seconds": 4, "rate": 100}
     seen = streams(WHOLE, Workload(name="whole", streams=20, job=single, latency=True))
-    lines.append(
-        f"| 100 commits/s, a Node each | {seen['delay_p50_us'] / 1000:.1f} | {seen['delay_p99_us'] / 1000:.1f} |"
-    )
+    lines.append(_delays("100 commits/s, a Node each", seen))
     burst: dict[str, object] = {"kind": "broadcast", "seconds": 4}
     seen = streams(WHOLE, Workload(name="whole", streams=1000, job=burst))
     lines.append(
@@ -197,9 +197,8 @@ def table(measured: list[Measured]) -> list[str]:
     for each in measured:
         met = "met" if each.ratio >= each.row.target else "**missed**"
         ours, rival = _spread(each.ours), _spread(each.rival)
-        lines.append(
-            f"| {each.row.title}, {each.row.unit} | {ours} | {rival} | {each.ratio:.1f}x | {each.row.target:g}x | {met} |"
-        )
+        title, asked = f"{each.row.title}, {each.row.unit}", f"{each.row.target:g}x"
+        lines.append(f"| {title} | {ours} | {rival} | {each.ratio:.1f}x | {asked} | {met} |")
     return lines
 
 
