@@ -49,6 +49,17 @@ async def test_a_secret_across_two_reads_is_masked() -> None:
         stored = stage.transcript().exchanges[0]
     assert len([each for each in stored.received if each.raw]) > 1
     assert stored.body == b"x" + b"X" * len(SECRET)
+    assert b"AAAA" not in b"".join(each.raw for each in stored.received)
+
+
+async def test_a_secret_in_what_is_sent_is_masked_too() -> None:
+    async with serving() as tiny, staged(tiny.url) as stage:
+        await stage.request("one", "POST", f"/x?token={SECRET}", json={"t": SECRET})
+        await stage.raw("two", b"GET / HTTP/1.1\r\nAuthorization: " + SECRET.encode() + b"\r\n\r\n")
+        stage.mark("three", credential=SECRET, deep={"a": [SECRET]})
+        transcript = stage.transcript()
+    assert tiny.asked[0].body.endswith(SECRET.encode() + b'"}')
+    assert SECRET not in repr(transcript)
 
 
 async def test_nothing_listens() -> None:
