@@ -75,6 +75,18 @@ class Application:
         raises ends everything: the server is never half alive.
         """
         bound = bound or server.listen(self.settings.host, self.settings.port, self.site.limits)
+        try:
+            await self._serve(bound, faults, caller, task_status)
+        finally:
+            bound.close()
+
+    async def _serve(
+        self,
+        bound: socket.socket,
+        faults: socket.socket | None,
+        caller: trio.SocketStream | None,
+        task_status: trio.TaskStatus[str],
+    ) -> None:
         door = server.Server(self.site)
         async with trio.open_nursery() as nursery:
             for name, run in self.background.items():

@@ -14,6 +14,8 @@ from reference_server.wire.site import Answered
 # Enough for a test's own traffic; with bodies cut at BODY_BYTES some 20 MB at the very worst.
 KEPT = 2000
 BODY_BYTES = 8 * 1024
+# What may be shown before a credential; anything else may be part of one.
+_SCHEMES = frozenset({"bearer", "basic", "digest"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +108,10 @@ def _masked(authorization: bytes | None) -> str | None:
     """The scheme and, of an NSK, the prefix: what shows a client's mistake and no credential."""
     if authorization is None:
         return None
-    scheme, _, value = authorization.decode("latin-1").partition(" ")
+    scheme, _, value = authorization.decode("latin-1").rpartition(" ")
     shown = logs.redact_text(value)
-    return f"{scheme} {shown if shown.startswith('nsk_') and shown != value else logs.MASK}"
+    masked = shown if shown.startswith("nsk_") and shown != value else logs.MASK
+    return f"{scheme} {masked}" if scheme.lower() in _SCHEMES else masked
 
 
 def _text(value: bytes | None) -> str | None:
