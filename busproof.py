@@ -4,25 +4,46 @@ This file alone knows both; they never import each other.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import click
 
-# The commands that are not the suite's own: module and attribute.
-_ELSEWHERE: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "serve": ("reference_server.__main__", "serve_command"),
-        "broken": ("fixtures.broken.__main__", "broken_command"),
-    }
-)
 _SUITE = ("conformance.cli", "cli")
 
 
 def _load(module: str, attribute: str) -> click.Command:
     loaded = getattr(importlib.import_module(module), attribute)
-    assert isinstance(loaded, click.Command)  # noqa: S101  # what the table above names
+    assert isinstance(loaded, click.Command)  # noqa: S101  # what the callers name
     return loaded
+
+
+def _serve() -> click.Command:
+    return _load("reference_server.__main__", "serve_command")
+
+
+def _broken() -> click.Command:
+    """Passes everything on: a defect is planted before the server, and so its options, may be imported."""
+    launcher = importlib.import_module("fixtures.broken.__main__")
+
+    def launch(arguments: tuple[str, ...]) -> None:
+        launcher.main(list(arguments))
+
+    return click.Command(
+        "broken",
+        callback=launch,
+        params=[
+            click.Argument(
+                ["arguments"], nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [OPTIONS OF serve]"
+            )
+        ],
+        help="Serve one of the planted defects or null servers; without a name, list them.",
+        context_settings={"ignore_unknown_options": True},
+    )
+
+
+# The commands that are not the suite's own.
+_ELSEWHERE: Mapping[str, Callable[[], click.Command]] = MappingProxyType({"serve": _serve, "broken": _broken})
 
 
 class _Commands(click.Group):
@@ -37,7 +58,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name, from where it lives."""
         if cmd_name in _ELSEWHERE:
-            return _load(*_ELSEWHERE[cmd_name])
+            return _ELSEWHERE[cmd_name]()
         suite = _load(*_SUITE)
         return suite.get_command(ctx, cmd_name) if isinstance(suite, click.Group) else None
 

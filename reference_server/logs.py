@@ -114,8 +114,10 @@ def redact(_logger: object, _method: str, event: Event) -> Event:
     for name, value in event.items():
         if name != "event" and _is_secret_name(name):
             event[name] = MASK
+        elif isinstance(value, dict | list):
+            event[name] = redact_json(value)
         elif not isinstance(value, bool | int | float | None):
-            event[name] = redact_text(value if isinstance(value, str) else _text(value))
+            event[name] = redact_text(_text(value))
     return event
 
 
@@ -128,7 +130,7 @@ def redact_json(value: object) -> object:
         }
     if isinstance(value, list):
         return [redact_json(inner) for inner in value]
-    return redact_text(value) if isinstance(value, str) else value
+    return value if isinstance(value, bool | int | float | None) else redact_text(_text(value))
 
 
 def _is_secret_name(name: str) -> bool:
@@ -136,6 +138,8 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
