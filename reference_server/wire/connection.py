@@ -18,6 +18,8 @@ _STREAMING = 200
 _TOO_LATE = 408
 # The request was read to its end.
 _READ_WHOLE = frozenset({h11.DONE, h11.MUST_CLOSE, h11.CLOSED})
+# Answers to one peer that asks without a pause before others get their turn.
+_ANSWERS_PER_TURN = 8
 # A path that could not be read stands like this in the problem's `instance`.
 _NO_PATH = "/"
 
@@ -48,6 +50,7 @@ class Connection:
     """Reads and answers; call `converse` once."""
 
     __slots__ = (
+        "_answered",
         "_began",
         "_client",
         "_correlation_id",
@@ -71,6 +74,7 @@ class Connection:
         self._scope = trio.CancelScope()
         self._phase = Phase.HEAD
         self._reserved = 0
+        self._answered = 0
         self._head: Head | None = None
         self._found: Found | None = None
         self._forget()
@@ -189,9 +193,10 @@ class Connection:
             return False
         self._forget()
         self._renew()
-        if self._inbox.held:
+        self._answered += 1
+        if self._answered % _ANSWERS_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
-        else:
+        if not self._inbox.held:
             self._enter(Phase.IDLE, self._site.limits.idle_seconds)
             if not await self._inbox.more():
                 return False

@@ -227,3 +227,12 @@ def test_running_out_of_descriptors_loses_no_stream() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.endswith("went on\n"), done.stderr
+
+
+async def test_a_peer_that_asks_without_a_pause_starves_nobody() -> None:
+    """Its pipelined requests are all there; another connection is answered in between."""
+    async with opened() as house, await house.connect() as greedy:
+        await greedy.send_all(KNOWN.replace(b"Connection: close\r\n", b"") * 5000)
+        answer = await house.call(KNOWN)
+        assert status_of(answer) == 200
+        assert len(house.told) < 5000
