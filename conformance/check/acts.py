@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from conformance.check.reading import STATE_EVENT, STEP
+from conformance.check.reading import STEP
 from conformance.probe.frames import Frame
 from conformance.probe.node import NodeHandle
 from conformance.probe.stage import Stage
@@ -39,7 +39,7 @@ def tells(number: int) -> Callable[[Frame], bool]:
     """True for the frame that tells this number."""
 
     def wanted(frame: Frame) -> bool:
-        return frame.event == STATE_EVENT and _told(frame) == str(number)
+        return _told(frame) == str(number)
 
     return wanted
 

@@ -92,9 +92,9 @@ async def act_outage(stage: Stage) -> None:
             await probe.ended(HEAD_SECONDS)
         path = f"/v1/nodes/{node.id}/state"
         await stage.request(OUTAGE_STATE, "GET", path, identity="outage_node")
+        await acts.say(stage, node, 2)
     finally:
         await stage.driver.start("log")
-    await acts.say(stage, node, 2)
     for turn in range(1, RETURNS + 1):
         async with stage.stream(f"{AFTER} {turn}", identity="outage_node", cursor=cursor) as probe:
             head = await probe.head(HEAD_SECONDS)

@@ -1,5 +1,6 @@
 """Streams that end, many streams of one Node, and callers of older HTTP."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -111,6 +112,9 @@ def judge_crowd(transcript: Transcript) -> Iterator[Finding]:
 
 OLD, NEW = "HTTP/1.0", "HTTP/1.1"
 
+# A line that no frame has and every chunk begins with.
+_CHUNK = re.compile(rb"(?:^|\n)[0-9a-fA-F]+\r\n")
+
 
 async def act_old_http(stage: Stage) -> None:
     node = await acts.own_node(stage, "old_http_node")
@@ -133,9 +137,9 @@ def judge_old_http(transcript: Transcript) -> Iterator[Finding]:
     seen = f"{reading.status_of(exchange)}, {', '.join(coding) or 'no coding, no length'}"
     holds = reading.status_of(exchange) == HTTPStatus.OK and not coding
     yield reading.finding("SSE-12", holds, "200, delimited by the close", seen, exchange)
-    raw = b"".join(piece.raw for piece in exchange.received)
-    plain = raw.partition(b"\r\n\r\n")[2] == exchange.body
-    yield reading.finding("SSE-12", plain, "the bytes of the stream as they are", f"{plain}", exchange)
+    size = _CHUNK.search(exchange.body)
+    seen = "frames alone" if size is None else f"the size of a chunk, {size.group().strip()!r}"
+    yield reading.finding("SSE-12", size is None, "frames and nothing between them", seen, exchange)
     yield reading.same("SSE-12", [1], reading.steps(exchange), "steps", exchange)
 
 

@@ -88,7 +88,7 @@ def judge_accepted(transcript: Transcript) -> Iterator[Finding]:
 
 def judge_order(transcript: Transcript) -> Iterator[Finding]:
     for exchange in (reading.twin_steps(transcript, WITNESS, [TOTAL]), *transcript.labelled(HANDED)):
-        seen = reading.steps(exchange)
+        seen = list(dict.fromkeys(reading.steps(exchange)))  # a repeat is CUR-2's
         yield reading.same("CUR-6", sorted(seen), seen, f"order on {exchange.label}", exchange)
 
 
@@ -172,7 +172,7 @@ def judge_handover_order(transcript: Transcript) -> Iterator[Finding]:
 
 # ---- isolation -----------------------------------------------------------------------------------------
 
-A, B, OTHER = "iso_a", "iso_b", "iso_other"
+A, B, OTHER, NEWCOMER = "iso_a", "iso_b", "iso_other", "iso_newcomer"
 FOREIGN = "iso_a from the other Node's id"
 EACH = 4
 
@@ -188,15 +188,19 @@ async def act_isolation(stage: Stage) -> None:
         for probe in (a, b, other):
             await probe.head()
         for number in range(1, EACH):
-            for node in nodes:
+            for node in reversed(nodes):  # so that no event of A stands right before one of B
                 await acts.say(stage, node, number)
         await acts.heard(a, EACH - 1)
         foreign = await acts.heard(b, 1) or ""
         async with stage.stream(FOREIGN, identity=A, cursor=foreign) as crossed:
-            await acts.own_node(stage, "iso_newcomer")
+            newcomer = await acts.own_node(stage, NEWCOMER)
             for node in nodes:
                 await acts.say(stage, node, EACH)
             await _all_heard((a, b, other, crossed))
+        early = await acts.heard(a, 1) or ""
+        await acts.say(stage, newcomer, 1)
+        async with stage.stream(NEWCOMER, identity=NEWCOMER, cursor=early) as late:
+            await acts.heard(late, 1)
 
 
 async def _all_heard(probes: Sequence[StreamProbe]) -> None:
@@ -248,7 +252,7 @@ def judge_any_number(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_broadcast(transcript: Transcript) -> Iterator[Finding]:
-    newcomer = reading.fact(transcript, "node iso_newcomer", "node_id")
+    newcomer = reading.fact(transcript, f"node {NEWCOMER}", "node_id")
     told = {label: _registrations(transcript, label, newcomer) for label in (A, B, OTHER)}
     if not told[A]:
         raise CannotJudge("the registration of a new Node was never seen")
@@ -260,11 +264,10 @@ def judge_broadcast(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_before_registration(transcript: Transcript) -> Iterator[Finding]:
-    exchange = reading.twin_steps(transcript, B, [EACH])
-    own = reading.fact(transcript, f"node {B}", "node_id")
-    early = [(each, "its own registration") for each in _registrations(transcript, B, own)]
+    reading.twin_steps(transcript, A, [1, EACH])
+    exchange = reading.twin_steps(transcript, NEWCOMER, [1])
+    early = [(each, each.frame.event) for each in reading.events(exchange) if reading.step(each) != 1]
     yield from reading.weighed("OUT-10", "nothing that was raised before it registered", early, "none")
-    del exchange
 
 
 def _registrations(transcript: Transcript, label: str, node_id: object) -> list[reading.Placed]:

@@ -102,7 +102,12 @@ def judge_edges(transcript: Transcript) -> Iterator[Finding]:
 
 def judge_replay_from_edge(transcript: Transcript) -> Iterator[Finding]:
     reading.twin_steps(transcript, WITNESS, [1, 2, 3])
-    exchange = reading.answered(transcript, AFTER_ALL)
+    exchange = reading.needed(transcript, AFTER_ALL)
+    yield reading.same(
+        "CUR-7", 200, reading.status_of(exchange), "the highest sequence as a cursor", exchange
+    )
+    if reading.status_of(exchange) != HTTPStatus.OK:
+        return
     if not reading.events(exchange):
         raise CannotJudge("nothing came after the log had been emptied")
     yield reading.same("CUR-7", [4], reading.steps(exchange), "what follows an emptied log", exchange)
