@@ -75,14 +75,13 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
             facts = {} if plan is None else await _seed(plan, settings, ports)
             application = app.build(settings, ports)
             await _live(settings, application, held, facts)
+            _log.info("server_stopped")
             if application.restart_for is None:
                 return None
             ahead = max(0.0, (ports.clock.now() - datetime.now(UTC)).total_seconds())  # read at two instants
             return _leave(held, application, ahead)
     except StoreRefused as refusal:
         raise SettingsRefused(str(refusal)) from None
-    finally:
-        _log.info("server_stopped")
 
 
 async def _live(settings: Settings, application: Application, held: Held, facts: seeding.Facts) -> None:
