@@ -121,7 +121,7 @@ def render(sequence: int, event: str, data: bytes) -> bytes:
 
 
 def _lines(raw: bytes) -> tuple[Field, ...]:
-    return tuple(_field(line) for line in raw.rstrip(b"\n").split(b"\n") if line)
+    return tuple(_field(line) for line in raw.removeprefix(BOM).rstrip(b"\n").split(b"\n") if line)
 
 
 def _field(line: bytes) -> Field:

@@ -104,12 +104,16 @@ class Agent:
             found = next((event for event in self.events if wanted(event)), None)
             if found is not None:
                 return found
-            await self._changed.wait()
+            await self.wait_change()
+
+    async def wait_change(self) -> None:
+        """Returns once another event came or a recovery was made."""
+        await self._changed.wait()
 
     async def wait_ready(self) -> None:
         """Returns once a first pull has been folded."""
         while self.state is None:
-            await self._changed.wait()
+            await self.wait_change()
 
     async def pull(self) -> bytes:
         """A snapshot that comes from no cache (PULL-5, CUR-8); raises Refused."""

@@ -106,7 +106,10 @@ def judge_alike(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_leaks(transcript: Transcript) -> Iterator[Finding]:
-    answers = [each for surface in SURFACES for each in asked(transcript, surface)]
+    everybody = [each for surface in SURFACES for each in asked(transcript, surface)]
+    answers = [each for each in everybody if reading.status_of(each) == HTTPStatus.NOT_IMPLEMENTED]
+    if not answers:
+        raise CannotJudge("nothing answers 501 at all")
     for exchange in answers:
         members = reading.problem(exchange)
         kind = () if exchange.head is None else exchange.head.values("Content-Type")

@@ -18,9 +18,9 @@ CHECKS = ROOT / "conformance" / "catalogue" / "checks.yaml"
 _HEAD = """\
 # The kill matrix
 
-Every planted defect of `fixtures/broken/`, run against the suite in a process of its own. Each names in advance
-the clause that it breaks and the checks that must fail; the set is asserted exactly over the checks that join it
-(all that take less than 5 s, or those of the scenarios that it names). Written by `make mutants`.
+Every planted defect of `fixtures/broken/`, run against the suite in a process of its own. Each names in
+advance the clause that it breaks and the checks that must fail; the set is asserted exactly over the checks
+that join it: all that take less than 5 s, or those of the scenarios that it names. Made by `make mutants`.
 
 """
 
@@ -89,7 +89,8 @@ def shard(names: Sequence[str], number: int, of: int) -> list[str]:
 
 
 def _row(defect: Defect, line: Line) -> str:
-    return f"| `{defect.name}` | {', '.join(defect.breaks)} | {defect.sentence} | {_catchers(defect, line.caught_by)} |\n"
+    cells = (f"`{defect.name}`", ", ".join(defect.breaks), defect.sentence, _catchers(defect, line.caught_by))
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _catchers(defect: Defect, caught_by: Iterable[str]) -> str:
