@@ -62,7 +62,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _kept() -> dict[str, Line]:
     """What was kept under the present catalogue."""
-    return {line.name: line for path in sorted(_place().glob("*.json")) for line in [_read(path)]}
+    return {name: _read(_place(name)) for name in DEFECTS if _place(name).exists()}
 
 
 def _read(path: Path) -> Line:
@@ -71,12 +71,12 @@ def _read(path: Path) -> Line:
 
 
 def _keep(line: Line) -> None:
-    _place().mkdir(parents=True, exist_ok=True)
-    (_place() / f"{line.name}.json").write_text(json.dumps(asdict(line)), encoding="utf-8")
+    _STORE.mkdir(parents=True, exist_ok=True)
+    _place(line.name).write_text(json.dumps(asdict(line)), encoding="utf-8")
 
 
-def _place() -> Path:
-    return _STORE / matrix.digest()[:16]
+def _place(name: str) -> Path:
+    return _STORE / f"{name}-{matrix.defect_digest(DEFECTS[name])[:12]}.json"
 
 
 def _tell(text: str) -> None:

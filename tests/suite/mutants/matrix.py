@@ -35,14 +35,22 @@ class Line:
 
 
 def digest() -> str:
-    """What the matrix depends on: checks with their clauses and texts, defects with what they name."""
+    """What the whole matrix depends on."""
+    return _digest(defect_digest(each) for each in DEFECTS.values())
+
+
+def defect_digest(defect: Defect) -> str:
+    """What one outcome depends on: every check with its clauses' texts, and what the defect names."""
     clauses = catalogue().clauses
     lines = [
         f"{each.id} {name} {clauses[name].text}"
         for each in registry.collect().checks.values()
         for name in each.clauses
     ]
-    lines += [f"{each.name} {sorted(each.breaks)} {sorted(each.fails)}" for each in DEFECTS.values()]
+    return _digest([*lines, f"{defect.name} {sorted(defect.breaks)} {sorted(defect.fails)} {defect.only}"])
+
+
+def _digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
