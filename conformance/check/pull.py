@@ -121,11 +121,19 @@ def judge_parity(transcript: Transcript) -> Iterator[Finding]:
     marker = next(each for each in reading.events(stream) if reading.step(each) == LAST)
     for label, until in ((FIRST, 1), (AFTER, LAST)):
         pulled = reading.answered(transcript, label)
-        folded = _folded(transcript, stream, until)
-        for difference in fold.differences(folded, pulled.body):
+        for difference in _differences(transcript, stream, until, pulled):
             seen = f"{difference.block}: the pull says {difference.pulled}, the stream {difference.folded}"
             yield reading.finding("PULL-4", False, "the fold equals the pull", seen, pulled)
     yield reading.finding("PULL-4", True, "the fold equals the pull", "both ended", each=marker)
+
+
+def _differences(
+    transcript: Transcript, stream: Exchange, until: int, pulled: Exchange
+) -> tuple[fold.Difference, ...]:
+    try:
+        return fold.differences(_folded(transcript, stream, until), pulled.body)
+    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+        raise CannotJudge(f"what was told has not the shape that can be folded: {wrong!r}") from wrong
 
 
 def _folded(transcript: Transcript, stream: Exchange, until: int) -> fold.Fold:

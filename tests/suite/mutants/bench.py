@@ -97,7 +97,7 @@ async def verdicts(
     """Acts the scenarios, those that disturb afterwards and alone, and judges every check of theirs."""
     results: dict[str, CheckResult] = {}
     async with AsyncExitStack() as stack:
-        kit = await _kit(target, profiles, stack)
+        kit = await kit_for(target, profiles, stack)
         places = trio.CapacityLimiter(at_once)
 
         async def together(scenario: Scenario) -> None:
@@ -123,7 +123,8 @@ async def _one(scenario: Scenario, kit: acting.Kit) -> dict[str, CheckResult]:
     return {each.id: judge(each, acted.transcript, catalogue().clauses) for each in checks}
 
 
-async def _kit(target: Target, profiles: tuple[str, ...], stack: AsyncExitStack) -> acting.Kit:
+async def kit_for(target: Target, profiles: tuple[str, ...], stack: AsyncExitStack) -> acting.Kit:
+    """What scenarios act with against this target, until the stack ends."""
     clock = RunClock()
     vault = Vault(random.Random(0))
     for identity in target.identities.values():
