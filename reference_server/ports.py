@@ -70,8 +70,17 @@ class Store(Protocol):
         """Run `work` on a consistent view. Raises Unavailable."""
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes commit here too, so that `version` may be a moment behind them."""
+        ...
+
     def version(self, domain_id: str) -> int:
         """A number that moves with every committed change of the Domain (for caches)."""
+        ...
+
+    def counted(self, connection: Connection, domain_id: str) -> int:
+        """The Domain's version in the view of `read` that `connection` belongs to, or an earlier one."""
         ...
 
 

@@ -13,12 +13,12 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reference_server.control import jcs
 from reference_server.envelope import instant
 from reference_server.ports import Change
 from reference_server.store import tables
+from reference_server.store.upserts import upsert
 
 # The chain of everything that belongs to no Domain: admission decisions, platform definitions.
 PLATFORM = "platform"
@@ -168,8 +168,7 @@ def _occurred_at(change: Change, entry: Entry) -> int:
 
 def _move_head(connection: Connection, chain_id: str, head: Head) -> None:
     place = {"next_seq": head.next_seq, "last_hash": head.last_hash}
-    statement = upsert(tables.audit_chain_heads).values(chain_id=chain_id, **place)
-    connection.execute(statement.on_conflict_do_update(index_elements=["chain_id"], set_=place))
+    upsert(connection, tables.audit_chain_heads, {"chain_id": chain_id}, place)
 
 
 def _pseudonym(key: bytes, chain_id: str, subject: str) -> str:

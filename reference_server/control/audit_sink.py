@@ -93,7 +93,7 @@ class QueuedAudit:
         def work(change: Change) -> None:
             audit.append_entries(change, chain_id=audit.PLATFORM, entries=entries)
 
-        await self._store.change([], work)
+        await self._store.change([audit.PLATFORM], work)
 
     def _drop(self) -> None:
         self._dropped.inc()

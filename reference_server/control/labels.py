@@ -6,7 +6,6 @@ from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reference_server.control import audit, label_definitions
 from reference_server.control.label_definitions import DOMAIN, PLATFORM, PROJECT, Definition
@@ -14,6 +13,7 @@ from reference_server.envelope import instant
 from reference_server.errors import Refusal
 from reference_server.ports import Change
 from reference_server.store import tables
+from reference_server.store.upserts import upsert
 
 _PUT_RELATION = "label.put"
 _DELETE_RELATION = "label.delete"
@@ -131,8 +131,7 @@ def _write(change: Change, carrier: Bearer, definition: Definition, value: bytes
         "assigned_by": _BY_USER,
         "assigned_at": change.now,
     }
-    statement = upsert(tables.label_assignments).values(**key, **content)
-    change.connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=content))
+    upsert(change.connection, tables.label_assignments, key, content)
 
 
 def _only(found: Sequence[Mapping[str, object]], qualified_key: str) -> Mapping[str, object]:

@@ -1,7 +1,7 @@
 """The SnapshotProvider: a pull costs a read only when something changed for its Node (PULL-2, PULL-5)."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -74,6 +74,9 @@ class Snapshots:
             copy.current = False
 
     def _holds(self, copy: _Copy) -> bool:
+        """Whether the copy is what a read would give; never sure of it where others commit, too (CUR-8)."""
+        if self._store.shared:
+            return False
         young = self._clock.now() - copy.read_at < _CONFIRM_AFTER
         return copy.current and young and self._store.version(copy.domain_id) == copy.version
 
@@ -86,7 +89,7 @@ class Snapshots:
         read_at, mark = self._clock.now(), object()
         self._reading[node_id] = mark
         try:
-            peers, own = await self._parts(place)
+            place, peers, own = await self._parts(place)
             undisturbed = self._reading.get(node_id) is mark
         finally:
             if self._reading.get(node_id) is mark:
@@ -97,21 +100,24 @@ class Snapshots:
             self._keep(place, own, read_at)
         return Snapshot(body=snapshot_parts.body(peers, node_id, own.tail))
 
-    async def _parts(self, place: _Place) -> tuple[Peers, Own | None]:
-        peers, own = await self._store.read(lambda connection: self._load(connection, place))
+    async def _parts(self, place: _Place) -> tuple[_Place, Peers, Own | None]:
+        read = await self._store.read(lambda connection: self._load(connection, place))
+        own = read[2]
         if own is not None and own.reconcile:
             return await self._store.change([], lambda change: self._load_reconciled(change, place))
-        return peers, own
+        return read
 
-    def _load(self, connection: Connection, place: _Place) -> tuple[Peers, Own | None]:
+    def _load(self, connection: Connection, place: _Place) -> tuple[_Place, Peers, Own | None]:
+        if self._store.shared:
+            place = replace(place, version=self._store.counted(connection, place.domain_id))
         own = snapshot_parts.read_own(connection, place.node_id)
-        return self._peers.read(connection, place.domain_id, place.version), own
+        return place, self._peers.read(connection, place.domain_id, place.version), own
 
-    def _load_reconciled(self, change: Change, place: _Place) -> tuple[Peers, Own | None]:
+    def _load_reconciled(self, change: Change, place: _Place) -> tuple[_Place, Peers, Own | None]:
         """What is read in the transaction that takes the mark back is all that the Node missed (LOG-8)."""
         heartbeats.pull_clears_reconcile(change, place.node_id)
         own = snapshot_parts.read_own(change.connection, place.node_id)
-        return Peers.read(change.connection, place.domain_id), own
+        return place, Peers.read(change.connection, place.domain_id), own
 
     def _aged(self, node_id: str) -> Snapshot:
         copy = self._copies.get(node_id)

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reference_server.control import audit, blocks
 from reference_server.errors import Refusal
 from reference_server.outbox import append
 from reference_server.ports import Change
 from reference_server.store import tables
+from reference_server.store.upserts import upsert
 
 _SOURCE = "tenancy.NodeStateEntryChanged"
 _PUT_RELATION = "node_state_entry.put"
@@ -77,8 +77,7 @@ def write(change: Change, place: Place, content: Content) -> bool:
         return False
     values = {"value": content.value, "workload_tag": content.workload_tag, "updated_at": change.now}
     key = {"node_id": place.node_id, "bucket": place.bucket, "key": place.key}
-    statement = upsert(tables.state_entries).values(**key, **values)
-    change.connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+    upsert(change.connection, tables.state_entries, key, values)
     _refuse_too_large(change.connection, place, content)
     return True
 

@@ -97,6 +97,15 @@ class SwitchableStore:
         self._check()
         return await self._inner.read(work)
 
+    @property
+    def shared(self) -> bool:
+        """See the port."""
+        return self._inner.shared
+
+    def counted(self, connection: Connection, domain_id: str) -> int:
+        """See the port."""
+        return self._inner.counted(connection, domain_id)
+
     def version(self, domain_id: str) -> int:
         """See the port; while a switch is off no cached copy can be taken for the present state (PULL-5)."""
         return self._inner.version(domain_id) if all(switch.on for switch in self._switches) else _AWAY

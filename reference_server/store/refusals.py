@@ -1,10 +1,11 @@
-"""What SQLite's errors mean to the server: refused at the start, or away for now."""
+"""What the errors of SQLite and Postgres mean to the server: refused at the start, or away for now."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+import pg8000.exceptions
 from sqlalchemy.exc import DBAPIError
 
 from reference_server.ports import Unavailable
@@ -27,6 +28,29 @@ _AWAY: Mapping[int, str] = MappingProxyType(
 )
 _PRIMARY_CODE = 0xFF
 
+# SQLSTATE by its beginning, https://www.postgresql.org/docs/current/errcodes-appendix.html. The longest wins.
+_SQLSTATES: Mapping[str, str] = MappingProxyType(
+    {
+        "08": "cannot be reached",
+        "25006": "cannot be written to",
+        "25P03": "ended a transaction that stood still",
+        "28": "refuses the credentials",
+        "3D000": "does not exist",
+        "40001": "is busy with conflicting changes",
+        "40P01": "is busy with conflicting changes",
+        "53100": "cannot grow: the disk is full",
+        "53": "has no room for another connection",
+        "55P03": "is locked for too long",
+        "57014": "takes too long to answer",
+        "57P": "is stopping or starting",
+        "58": "cannot be read or written",
+        "XX001": "is damaged",
+    }
+)
+
+
+OF_DATABASES = (DBAPIError, sqlite3.Error, pg8000.exceptions.Error)
+
 
 class StoreRefused(Exception):
     """The store cannot be used as it is; the message is one line for the operator."""
@@ -35,9 +59,19 @@ class StoreRefused(Exception):
 def trouble_of(failure: BaseException) -> str | None:
     """What stands in the way of the database, or None where the error is no matter of availability."""
     cause = failure.orig if isinstance(failure, DBAPIError) else failure
-    if not isinstance(cause, sqlite3.Error):
-        return None
-    return _AWAY.get(getattr(cause, "sqlite_errorcode", -1) & _PRIMARY_CODE)
+    if isinstance(cause, sqlite3.Error):
+        return _AWAY.get(getattr(cause, "sqlite_errorcode", -1) & _PRIMARY_CODE)
+    if isinstance(cause, pg8000.exceptions.DatabaseError):
+        return _trouble_by_state(cause)
+    if isinstance(cause, pg8000.exceptions.InterfaceError | OSError):
+        return "cannot be reached"
+    return None
+
+
+def _trouble_by_state(failure: pg8000.exceptions.DatabaseError) -> str | None:
+    told = failure.args[0] if failure.args else None
+    state = str(told.get("C", "")) if isinstance(told, Mapping) else ""
+    return next((_SQLSTATES[state[:n]] for n in (5, 3, 2) if state[:n] in _SQLSTATES), None)
 
 
 @contextmanager
@@ -45,7 +79,7 @@ def as_unavailable() -> Iterator[None]:
     """Raise Unavailable instead of the errors that say the database is away (OUT-8, GATE-11)."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as failure:
+    except OF_DATABASES as failure:
         trouble = trouble_of(failure)
         if trouble is None:
             raise
@@ -57,7 +91,7 @@ def as_refusal(place: str) -> Iterator[None]:
     """Raise StoreRefused, naming `place`, instead of what keeps the store from being opened."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as failure:
+    except OF_DATABASES as failure:
         trouble = trouble_of(failure)
         if trouble is None:
             raise

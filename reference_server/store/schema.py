@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from reference_server.store.refusals import StoreRefused
 from reference_server.store.tables import metadata
 
-HEAD = "0001"
+HEAD = "0002"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 

@@ -44,6 +44,9 @@ domains = Table(
     Column("next_rung", Integer, nullable=False, server_default="0"),  # signing-key rotations so far
     _created(),
     Column("updated_at", _Instant, nullable=False),
+    Column(
+        "version", BigInteger, nullable=False, server_default="0"
+    ),  # commits, where processes share a store
 )
 
 projects = Table(

@@ -60,6 +60,7 @@ class StoredKeys:
         self._fed: OrderedDict[str, None] = OrderedDict()  # rotations whose entries the nonces have seen
         self._registered: OrderedDict[str, int] = OrderedDict()
         self._rotations: OrderedDict[str, tuple[int, tuple[_Rotation, ...]]] = OrderedDict()
+        self._newest: OrderedDict[str, int] = OrderedDict()  # the highest rung of a key seen, by Domain
 
     # ---- signatures
 
@@ -92,6 +93,7 @@ class StoredKeys:
         key = await self._store.read(lambda connection: _find_key(connection, domain_id, key_id))
         if key is not None:
             _keep(self._keys, (domain_id, key_id), key, _KEYS_KEPT)
+            _keep(self._newest, domain_id, max(key.rung, self._newest.get(domain_id, 0)), _KEYS_KEPT)
         return key
 
     # ---- the place in the chain
@@ -143,15 +145,22 @@ class StoredKeys:
         return known
 
     async def _of_domain(self, domain_id: str) -> tuple[_Rotation, ...]:
-        """The Domain's rotations as of its version; whether one is published may change without that."""
+        """The Domain's rotations as of its version; whether one is published may change without that.
+
+        A key of a rung that they do not reach has come sooner than word of the commit that made it.
+        """
         version = self._store.version(domain_id)
         known = self._rotations.get(domain_id)
-        if known is not None and known[0] == version and all(rotation.published for rotation in known[1]):
+        if known is not None and known[0] == version and self._is_whole(domain_id, known[1]):
             return known[1]
         found = await self._store.read(lambda connection: _find_rotations(connection, domain_id))
         self._rotations.pop(domain_id, None)
         _keep(self._rotations, domain_id, (version, found), _KEYS_KEPT)
         return found
+
+    def _is_whole(self, domain_id: str, rotations: tuple[_Rotation, ...]) -> bool:
+        reached = rotations[-1].rung if rotations else 0
+        return reached >= self._newest.get(domain_id, 0) and all(each.published for each in rotations)
 
 
 def _keep(cache: OrderedDict[K, V], key: K, value: V, bound: int) -> None:

@@ -55,6 +55,11 @@ class Interruptible:
         self.reads += 1
         return await self._store.read(work)
 
+    shared = False
+
+    def counted(self, _connection: Connection, domain_id: str) -> int:
+        return self.version(domain_id)
+
     def version(self, domain_id: str) -> int:
         return self._store.version(domain_id)
 

@@ -36,6 +36,11 @@ class Watched:
     async def read(self, work: Callable[[Any], Any]) -> Any:
         return await self._inner.read(work)
 
+    shared = False
+
+    def counted(self, _connection: Any, domain_id: str) -> int:
+        return self.version(domain_id)
+
     def version(self, domain_id: str) -> int:
         return 0
 

@@ -317,6 +317,11 @@ class _Outage:
     async def read(self, work: Callable[[Connection], Any]) -> Any:
         return await self.inner.read(work)
 
+    shared = False
+
+    def counted(self, _connection: Connection, domain_id: str) -> int:
+        return self.version(domain_id)
+
     def version(self, domain_id: str) -> int:
         return int(self.inner.version(domain_id))
 

@@ -1,0 +1,36 @@
+"""The real engines that adapters are held against: one of each for a whole run."""
+
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from tests.services import postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
+    """A real Postgres, started once."""
+    with postgres.running(tmp_path_factory.mktemp("postgres"), free_port()) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def fresh_database(postgres_engine: postgres.Postgres) -> Callable[[], str]:
+    """Gives the URL of an empty database at each call."""
+    numbers = count(1)
+
+    def made() -> str:
+        name = f"contract{next(numbers)}"
+        postgres_engine.make(name)
+        return postgres_engine.url(name)
+
+    return made
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

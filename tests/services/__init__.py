@@ -1,0 +1,1 @@
+"""Real engines for tests: from PyPI, or those that the environment names."""
