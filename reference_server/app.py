@@ -32,6 +32,9 @@ __all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire"]
 # OUT-4 bounds a batch by one tick; this share of it leaves producers their turn.
 _BATCH_SHARE = 0.25
 
+# OUT-4: a relay whose batch is older than two ticks has been given up by the database; it stops well before.
+_LEASE_TICKS = 1.5
+
 
 def build(settings: Settings, ports: Ports) -> Application:
     """The whole server around these ports. Raises SettingsRefused where they must not stand together."""
@@ -118,6 +121,7 @@ def _relay(settings: Settings, ports: Ports) -> Relay:
         signed_here=ports.signed_here,
         publishes=settings.relay_batch,
         seconds=settings.relay_tick_seconds * _BATCH_SHARE,
+        lease_seconds=settings.relay_tick_seconds * _LEASE_TICKS,
     )
     layered = Layered(nonces=ports.relay_nonces, stream=ports.event_stream)
     return Relay(ports.relay_store, batch, layered, ports.metrics, tick_seconds=settings.relay_tick_seconds)

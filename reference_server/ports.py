@@ -5,7 +5,7 @@ the same ones. `app.build` alone chooses; a port that it gets as None is unwired
 UUIDs are lower-case texts. Sequences are positive integers of the log. Instants are aware UTC datetimes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -147,14 +147,32 @@ class Outgoing:
     node_ids: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """What became of a batch: where new entries stand, and whom a body has yet to reach, by event id."""
+
+    appended: Sequence[Appended]
+    owed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """How far a relay may trust itself: nothing is published after `until`, and `sure` says that what is on
+    the log is known, since no other relay and no failure came between this batch and the last one (OUT-3)."""
+
+    until: float  # time.monotonic
+    sure: bool
+
+
 class LogAppender(Protocol):
     """The log as the relay writes it (LOG-1, LOG-3)."""
 
-    def append(self, change: Change, outgoing: Sequence[Outgoing]) -> Sequence[Appended]:
-        """Append bodies in order, inside the relay's transaction; answers where each stands now.
+    def append(self, change: Change, outgoing: Sequence[Outgoing], lease: Lease) -> Landed:
+        """Append bodies in order, inside the relay's transaction and thread.
 
-        What the log already holds (same event id, same Node) is not appended again and left out of the
-        answer (PROD-6). Readers see the entries once the transaction has committed. Raises Unavailable.
+        What the log already holds (same event id, same Node) is not appended again and not answered (PROD-6).
+        Where a Node could not be reached it is owed that body and every later one. Readers see the entries
+        once the transaction has committed, or sooner. Raises Unavailable where nothing was appended.
         """
         ...
 

@@ -19,7 +19,18 @@ from reference_server.log.bodies import BodyCache
 from reference_server.log.retention import Limits
 from reference_server.log.tail import TailCache, bounded
 from reference_server.metrics import Metrics
-from reference_server.ports import Appended, Bounds, Change, Outgoing, SignedBody, Store, Tail, Unavailable
+from reference_server.ports import (
+    Appended,
+    Bounds,
+    Change,
+    Landed,
+    Lease,
+    Outgoing,
+    SignedBody,
+    Store,
+    Tail,
+    Unavailable,
+)
 from reference_server.store import node_bytes
 
 # Entries in one answer of read_tail: a dispatch of this many takes some milliseconds.
@@ -74,11 +85,11 @@ class EmbeddedLog:
 
     # ---- as the relay writes it
 
-    def append(self, change: Change, outgoing: Sequence[Outgoing]) -> Sequence[Appended]:
-        """See LogAppender; runs in the relay's transaction and thread."""
+    def append(self, change: Change, outgoing: Sequence[Outgoing], _lease: Lease) -> Landed:
+        """See LogAppender; what is appended commits with the relay's transaction, so nobody is ever owed."""
         outgoing = _without_known(change.connection, outgoing)
         if not outgoing:
-            return ()
+            return Landed(appended=())
         sequence = rows.high(change.connection)
         body_id = max(self._top_body, rows.top_body(change.connection))
         appended: list[Appended] = []
@@ -93,7 +104,7 @@ class EmbeddedLog:
             sequence += len(entries)
         rows.add(change.connection, bodies, places, change.now)
         change.after_commit.append(partial(self._landed, appended, body_id))
-        return appended
+        return Landed(appended=appended)
 
     def _landed(self, appended: Sequence[Appended], top_body: int) -> None:
         self._tail.add(appended)

@@ -9,9 +9,10 @@ from reference_server.envelope.keyring import Keyring, SealBroken
 from reference_server.envelope.signed_here import SignedHere
 from reference_server.outbox import wire_types
 from reference_server.outbox.lifecycle import Move, Status
-from reference_server.ports import Appended, Change, LogAppender, Outgoing, SignedBody
+from reference_server.ports import Appended, Change, Lease, LogAppender, Outgoing, SignedBody
 from reference_server.relay import claims, decide, settling
 from reference_server.relay.decide import Decision, Row
+from reference_server.relay.settling import Cursor
 
 # Rows that waited for a key fill at most a half of a batch, so that other Domains go on meanwhile (OUT-5).
 _RELEASED_SHARE = 2
@@ -19,11 +20,17 @@ _RELEASED_SHARE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one batch did; `more` says that rows are left which it could have taken."""
+    """What one batch did; `more` says that rows are left which it could have taken.
 
-    appended: Sequence[Appended]
-    parked: Sequence[Decision]
-    more: bool
+    `cursor` is where it left the cursor, None for a batch that another relay kept from happening; `owed` says
+    that some Nodes could not be reached.
+    """
+
+    appended: Sequence[Appended] = ()
+    parked: Sequence[Decision] = ()
+    more: bool = False
+    owed: bool = False
+    cursor: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +42,17 @@ class Batch:
     signed_here: SignedHere
     publishes: int
     seconds: float
+    lease_seconds: float
 
-    def carry(self, change: Change) -> Outcome:
-        """Take what waits, oldest first, and bring it where it belongs."""
+    def carry(self, change: Change, last: Cursor | None = None) -> Outcome:
+        """Bring what waits where it belongs, oldest first; `last` is where we left the cursor."""
+        until = time.monotonic() + self.lease_seconds
+        cursor = settling.hold_cursor(change)
+        if cursor is None:
+            return Outcome()
         claimed, more = self._claim(change)
         if not claimed:
-            return Outcome(appended=(), parked=(), more=False)
+            return Outcome(cursor=cursor)
         keys = self._keys(change, claimed)
         domains = {row.domain_id for row in claimed if row.status is Status.PENDING}
         waiting = claims.domains_waiting(change.connection, domains, claimed)
@@ -48,15 +60,21 @@ class Batch:
         outgoing, done = self._sign(change, decisions, keys)
         more = more or done < len(decisions)
         decisions = decisions[:done]
-        appended = self.log.append(change, outgoing)
-        settling.settle(change, decisions)
-        settling.move_cursor(
+        landed = self.log.append(change, outgoing, Lease(until=until, sure=cursor == last))
+        settling.settle(change, decisions, landed.owed)
+        cursor = settling.move_cursor(
             change,
+            cursor,
             last_outbox_id=max(decision.row.id for decision in decisions),
-            last_sequence=appended[-1].entries[-1][0] if appended else None,
+            last_sequence=max((piece.entries[-1][0] for piece in landed.appended), default=0),
         )
-        parked = [decision for decision in decisions if decision.move is Move.PARK]
-        return Outcome(appended=appended, parked=parked, more=more)
+        return Outcome(
+            appended=landed.appended,
+            parked=[decision for decision in decisions if decision.move is Move.PARK],
+            more=more and not landed.owed,
+            owed=bool(landed.owed),
+            cursor=cursor,
+        )
 
     def _claim(self, change: Change) -> tuple[list[Row], bool]:
         given = claims.domains_given_a_key(change.connection)

@@ -15,6 +15,7 @@ from reference_server.ports import Appended, Change, EventStream, NonceStore, Si
 from reference_server.relay import settling
 from reference_server.relay.batch import Batch, Outcome
 from reference_server.relay.decide import Decision, Reason
+from reference_server.relay.settling import Cursor
 from reference_server.relay.wake import Wake
 
 # Back-off while the store or the log is away: doubled from the first to the second, each time with jitter, so
@@ -48,6 +49,7 @@ class Relay:
         self._tick = tick_seconds
         self._wake = Wake()
         self._next_round = 0.0
+        self._cursor: Cursor | None = None  # where our last batch left it
         self._warned: dict[str, float] = {}
         self._log = structlog.get_logger()
 
@@ -74,12 +76,16 @@ class Relay:
     async def carry_once(self) -> bool:
         """One batch; answers whether it left rows that it could have taken. Raises Unavailable."""
         began = time.perf_counter()
-        outcome = await self._store.change((), self._batch.carry)
+        last, self._cursor = self._cursor, None  # whatever comes in between leaves us unsure (OUT-3)
+        outcome = await self._store.change((), lambda change: self._batch.carry(change, last))
         if outcome.appended:
             self._metrics.relay_batch_seconds.observe(time.perf_counter() - began)
             self._metrics.relay_published.inc(sum(len(piece.entries) for piece in outcome.appended))
             await self._admit(outcome.appended)
         self._report(outcome)
+        if outcome.owed:
+            raise Unavailable("the log did not acknowledge every publish")
+        self._cursor = outcome.cursor
         if trio.current_time() >= self._next_round:
             self._next_round = trio.current_time() + self._tick
             await self._round()

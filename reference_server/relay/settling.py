@@ -1,14 +1,17 @@
 """Where rows go once decided, the cursor that moves with them, and keys that nobody needs (OUT-3, KEY-3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from reference_server.log import subjects
 from reference_server.outbox.lifecycle import Move, Status, after
 from reference_server.ports import Change
 from reference_server.relay.claims import IS_PENDING
 from reference_server.relay.decide import Decision
+from reference_server.store import node_bytes, upserts
 from reference_server.store.tables import outbox_events, signing_keys, sse_relay_cursor, sse_relay_skipped
 
 _skipped = sse_relay_skipped.c
@@ -22,21 +25,55 @@ _STATEMENTS = ((Move.PUBLISH, _PUBLISHED), (Move.SETTLE, _STAND), (Move.PARK, _S
 
 _RELEASE = delete(sse_relay_skipped).where(_skipped.outbox_id == bindparam("row_id"))
 _PARK = insert(sse_relay_skipped)
-_MOVE_CURSOR = (
-    update(sse_relay_cursor)
-    .where(_cursor.stream == subjects.STREAM)
-    .values(
-        last_outbox_id=bindparam("row"),
-        last_sequence=func.coalesce(bindparam("sequence", type_=BigInteger), _cursor.last_sequence),
-        moved_at=bindparam("now"),
-    )
+_OF_STREAM = _cursor.stream == subjects.STREAM
+_HOLD_CURSOR = (
+    select(_cursor.last_outbox_id, _cursor.last_sequence, _cursor.moved_at)
+    .where(_OF_STREAM)
+    .with_for_update(skip_locked=True)
 )
-_SET_CURSOR = insert(sse_relay_cursor)
+_HAS_CURSOR = select(_cursor.stream).where(_OF_STREAM)
+_MOVE_CURSOR = update(sse_relay_cursor).where(_OF_STREAM)
+_BEGINNING = MappingProxyType(
+    {"stream": subjects.STREAM, "last_outbox_id": 0, "last_sequence": 0, "moved_at": 0}
+)
+_OWE = update(outbox_events).where(_row.id == bindparam("row_id")).values(recipients=bindparam("still"))
 
 
-def settle(change: Change, decisions: Sequence[Decision]) -> None:
-    """Move every row as decided."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the relays have come, and when the last of them moved it (microseconds)."""
+
+    last_outbox_id: int
+    last_sequence: int
+    moved_at: int
+
+
+def hold_cursor(change: Change) -> Cursor | None:
+    """The cursor, locked to the end of the transaction; None while another relay holds it (OUT-4)."""
+    held = change.connection.execute(_HOLD_CURSOR).first()
+    if held is None:
+        if change.connection.execute(_HAS_CURSOR).first() is not None:
+            return None
+        upserts.insert_missing(change.connection, sse_relay_cursor, _BEGINNING)
+        held = change.connection.execute(_HOLD_CURSOR).first()
+        if held is None:
+            return None
+    return Cursor(last_outbox_id=held[0], last_sequence=held[1], moved_at=held[2])
+
+
+def settle(
+    change: Change, decisions: Sequence[Decision], owed: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
+    """Move every row as decided; a row whose body is owed to some Nodes stays, for them alone (OUT-4)."""
     connection = change.connection
+    still = [
+        {"row_id": made.row.id, "still": node_bytes.pack(owed[made.row.event_id])}
+        for made in decisions
+        if made.row.event_id in owed
+    ]
+    if still:
+        connection.execute(_OWE, still)
+        decisions = [made for made in decisions if made.row.event_id not in owed]
     for move, statement in _STATEMENTS:
         moved = [_stand(decision) for decision in decisions if decision.move is move]
         if moved:
@@ -63,17 +100,15 @@ def _parked(decision: Decision, now: int) -> dict[str, object]:
     }
 
 
-def move_cursor(change: Change, *, last_outbox_id: int, last_sequence: int | None) -> None:
-    """Record how far the relay has come; `last_sequence` None where nothing was appended (OUT-3)."""
-    at = {"row": last_outbox_id, "sequence": last_sequence, "now": change.now}
-    if change.connection.execute(_MOVE_CURSOR, at).rowcount == 0:
-        first = {
-            "stream": subjects.STREAM,
-            "last_outbox_id": last_outbox_id,
-            "last_sequence": last_sequence or 0,
-            "moved_at": change.now,
-        }
-        change.connection.execute(_SET_CURSOR, first)
+def move_cursor(change: Change, held: Cursor, *, last_outbox_id: int, last_sequence: int) -> Cursor:
+    """Record how far the relay has come; what lies behind where it was moves nothing back (OUT-3)."""
+    moved = Cursor(
+        last_outbox_id=max(held.last_outbox_id, last_outbox_id),
+        last_sequence=max(held.last_sequence, last_sequence),
+        moved_at=max(held.moved_at + 1, change.now),
+    )
+    change.connection.execute(_MOVE_CURSOR.values(asdict(moved)))
+    return moved
 
 
 def destroy_private_parts(change: Change) -> list[str]:

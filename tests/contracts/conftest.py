@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from tests.services import postgres
+from tests.services import nats, postgres
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,13 @@ def fresh_database(postgres_engine: postgres.Postgres) -> Callable[[], str]:
         return postgres_engine.url(name)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def nats_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nats.Nats]:
+    """A real NATS with JetStream, started once."""
+    with nats.running(tmp_path_factory.mktemp("nats"), free_port()) as engine:
+        yield engine
 
 
 def free_port() -> int:

@@ -1,15 +1,23 @@
 """What every EventStream promises (CUR-4, CUR-5, LOG-7), over the embedded log and the tests' fake."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
+from nats.js.errors import NotFoundError
 from trio.testing import wait_all_tasks_blocked
 
-from reference_server.ports import Bounds, EventStream, Outgoing, SignedBody, Tail
+from reference_server import metrics
+from reference_server.log import ensure, nats_link, subjects
+from reference_server.log.jetstream import JetStreamLog
+from reference_server.log.nats_link import NatsPlace
+from reference_server.ports import Bounds, EventStream, Lease, Outgoing, SignedBody, Tail
 from tests.server import bus
+from tests.server.bus import LEASE
 from tests.server.stream.fakes import NODE, OTHER_NODE, ListLog, body
 
 
@@ -41,13 +49,39 @@ async def embedded() -> AsyncIterator[Candidate]:
 
         async def put(item: SignedBody, nodes: Sequence[str]) -> None:
             outgoing = [Outgoing(body=item, node_ids=nodes)]
-            await opened.store.change((), lambda change: opened.log.append(change, outgoing))
+            await opened.store.change((), lambda change: opened.log.append(change, outgoing, LEASE))
 
         yield Candidate(stream=opened.log, put=put, evict=opened.log.evict)
 
 
+@asynccontextmanager
+async def jetstream(url: str) -> AsyncIterator[Candidate]:
+    async with nats_link.linked(NatsPlace(url=url)) as link:
+        with suppress(NotFoundError):
+            await link.call(lambda: link.stream.delete_stream(subjects.STREAM))
+        await ensure.ensure_node_events_stream(link, ensure.Wanted(), recorded=0)
+        log = JetStreamLog(link, metrics.create())
+
+        async def put(item: SignedBody, nodes: Sequence[str]) -> None:
+            for node in nodes:  # one after the other: side by side they would stand in any order
+                outgoing = [Outgoing(body=item, node_ids=[node])]
+                lease = Lease(until=time.monotonic() + 10, sure=True)
+                landed = await trio.to_thread.run_sync(log.append, None, outgoing, lease)
+                assert not landed.owed
+
+        yield Candidate(stream=log, put=put, evict=log.evict)
+
+
 Made = Callable[[], AbstractAsyncContextManager[Candidate]]
-every_adapter = pytest.mark.parametrize("made", [listed, embedded])
+every_adapter = pytest.mark.parametrize("made", ["listed", "embedded", "jetstream"], indirect=True)
+
+
+@pytest.fixture
+def made(request: pytest.FixtureRequest) -> Made:
+    if request.param == "jetstream":
+        return partial(jetstream, request.getfixturevalue("nats_engine").url)
+    ours: dict[str, Made] = {"listed": listed, "embedded": embedded}
+    return ours[request.param]
 
 
 def entries(tail: Tail) -> list[tuple[int, str, str]]:

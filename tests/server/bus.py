@@ -1,6 +1,7 @@
 """Store, log and relay put together as the server does, without sockets, for the tests of these rooms."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from reference_server.ids import Uuid7Ids
 from reference_server.log.embedded import EmbeddedLog
 from reference_server.log.retention import Limits
 from reference_server.outbox import append
-from reference_server.ports import Appended, Change, Layer, SignedBody, Store
+from reference_server.ports import Appended, Change, Layer, Lease, SignedBody, Store
 from reference_server.relay.batch import Batch
 from reference_server.relay.run import Layered, Relay
 from reference_server.store import tables
@@ -24,6 +25,7 @@ from reference_server.store.engine import MEMORY, SqliteStore
 from reference_server.stream.nonce import MemoryNonces
 
 MEBI = 1024 * 1024
+LEASE = Lease(until=math.inf, sure=True)
 NO_LIMITS = Limits(max_age=None, max_bytes=None)
 SOURCE = "NodeDeregistered"  # its payload is one member
 
@@ -174,7 +176,14 @@ async def opened(
         nonces = MemoryNonces(Layer.RELAY)
         relay = Relay(
             relay_store or store,
-            Batch(log=log, keyring=keyring, signed_here=signed_here, publishes=publishes, seconds=1.0),
+            Batch(
+                log=log,
+                keyring=keyring,
+                signed_here=signed_here,
+                publishes=publishes,
+                seconds=1.0,
+                lease_seconds=1.5,
+            ),
             Layered(nonces=nonces, stream=log),
             counted,
             tick_seconds=tick_seconds,

@@ -12,7 +12,7 @@ from reference_server.log import subjects
 from reference_server.log.retention import Limits
 from reference_server.ports import Appended, Bounds, Change, Outgoing, SignedBody
 from reference_server.store import tables
-from tests.server.bus import MEBI, NO_LIMITS, Bus, flat, opened
+from tests.server.bus import LEASE, MEBI, NO_LIMITS, Bus, flat, opened
 
 _DAY = 86_400 * 1_000_000
 
@@ -25,7 +25,7 @@ def _body(event_id: str, size: int = 100) -> SignedBody:
 
 async def _append(bus: Bus, *outgoing: Outgoing) -> Sequence[Appended]:
     def work(change: Change) -> Sequence[Appended]:
-        return bus.log.append(change, outgoing)
+        return bus.log.append(change, outgoing, LEASE).appended
 
     return await bus.store.change((), work)
 
@@ -240,7 +240,7 @@ async def test_a_rolled_back_append_is_never_seen() -> None:
         node = bus.ids.uuid7()
 
         def fails(change: Change) -> None:
-            bus.log.append(change, [Outgoing(body=_body("lost"), node_ids=[node])])
+            bus.log.append(change, [Outgoing(body=_body("lost"), node_ids=[node])], LEASE)
             raise KeyError("relay")
 
         with pytest.raises(KeyError):

@@ -1,0 +1,75 @@
+"""Batches read straight from the stream (JetStream direct get): no consumer for each replay (LOG-7)."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeout
+
+from reference_server.log import messages, subjects
+from reference_server.log.messages import Message
+from reference_server.log.nats_link import ANSWER_SECONDS, NatsLink
+
+_REQUEST = f"$JS.API.DIRECT.GET.{subjects.STREAM}"
+_STATUS, _PENDING = "Status", "Nats-Num-Pending"
+_SEQUENCE, _SUBJECT = "Nats-Sequence", "Nats-Subject"
+_END, _NOTHING = "204", "404"
+
+# A server answers for at most so many subjects at once.
+LAST_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Messages in order, and how many more the filter matches behind them."""
+
+    messages: Sequence[Message]
+    pending: int
+
+
+async def next_of(link: NatsLink, subject: str, start: int, *, entries: int, size: int) -> Batch:
+    """Messages of a subject filter from `start` on, bounded in number and bytes. Raises nats-py's errors."""
+    asked = {"seq": start, "next_by_subj": subject, "batch": entries, "max_bytes": size}
+    return await _ask(link, asked)
+
+
+async def last_of(link: NatsLink, wanted: Sequence[str]) -> list[Message]:
+    """The newest message of each subject that has one, in the order of the log. Raises nats-py's errors."""
+    found: list[Message] = []
+    for at in range(0, len(wanted), LAST_AT_ONCE):
+        some = wanted[at : at + LAST_AT_ONCE]
+        found += (await _ask(link, {"multi_last": list(some), "batch": len(some)})).messages
+    return found
+
+
+async def _ask(link: NatsLink, asked: object) -> Batch:
+    client = link.client
+    inbox = client.new_inbox()
+    subscription = await client.subscribe(inbox)
+    try:
+        await client.publish(_REQUEST, msgspec.json.encode(asked), reply=inbox)
+        found: list[Message] = []
+        while True:
+            message = await subscription.next_msg(ANSWER_SECONDS)
+            headers = message.headers or {}
+            status = headers.get(_STATUS)
+            if status is None and _SEQUENCE in headers:
+                found.append(_message(message, headers))
+            elif status in (_END, _NOTHING):
+                return Batch(messages=found, pending=int(headers.get(_PENDING, 0)))
+            else:
+                raise NatsTimeout  # no stream, or nobody to answer: as good as none
+    finally:
+        # The server ends the batch by itself; a read that was cut short must not leave its inbox open.
+        await asyncio.shield(subscription.unsubscribe())
+
+
+def _message(message: Msg, headers: dict[str, str]) -> Message:
+    return (
+        int(headers[_SEQUENCE]),
+        headers[_SUBJECT],
+        messages.message_id_of(headers),
+        message.data,
+    )
