@@ -203,10 +203,13 @@ def _plan(options: RunOptions, target: Target | None, order: runner.Order, suite
     assumed = target or reference.prospect(order.profiles)
     claims, planned = runner.plan(assumed, order, suite)
     click.echo(f"target {assumed.name}, grade up to {claims.grade.name}, seed {order.seed}")
-    for where, scenarios in (("together", planned.together), ("alone", planned.alone)):
+    order_of = (("together", planned.together), ("alone", planned.alone), ("last", planned.last))
+    for where, scenarios in order_of:
         for scenario in scenarios:
             checks = ", ".join(each.id for each in planned.checks[scenario.name])
             limits = f"{scenario.grade.name} {scenario.effect.value}, at most {scenario.budget_seconds:g} s"
+            if scenario.requests is not None:
+                limits += f" and {scenario.requests} requests"
             click.echo(f"{where}: {scenario.name} ({limits}): {checks}")
     for check, reason in planned.out_of_reach:
         click.echo(f"not testable: {check.id}: {reason}")

@@ -113,7 +113,7 @@ class Session:
                 await trio.lowlevel.checkpoint()
         for scenario in sorted(again, key=lambda each: each.name):
             await self._one(scenario, kit, attempt=_ATTEMPTS)
-        for scenario in self.plan.alone:
+        for scenario in (*self.plan.alone, *self.plan.last):
             if await self._one(scenario, kit, attempt=1):
                 await self._one(scenario, kit, attempt=_ATTEMPTS)
 
@@ -134,13 +134,18 @@ class Session:
             return False
         self._progress.started(scenario)
         acted = await acting.act(scenario, kit, attempt)
+        if scenario.gathers is not None:
+            others = tuple(self.evidence.values())
+            gathered = await trio.to_thread.run_sync(scenario.gathers, others, acted.transcript)
+            acted = replace(acted, transcript=gathered)
         name = self._store(acted)
         if acted.refused and not await self._pulse(kit):
             self._lose(scenario)
         self.evidence[scenario.name] = acted.transcript
         stalled = False
         for check in self.plan.checks[scenario.name]:
-            result = self._judged(check, acted)
+            # In a thread: the streams and timers of other scenarios go on while a long transcript is read.
+            result = await trio.to_thread.run_sync(self._judged, check, acted)
             stalled = stalled or result.verdict is Verdict.INCONCLUSIVE
             self._settle(self._with_attempt(result, acted, name))
         self._progress.ended(scenario)
@@ -222,8 +227,7 @@ class Session:
             self.shortfalls.append(f"the target went away during {scenario.name}")
 
     def _examines(self, kit: Kit) -> bool:
-        acts = (*self.plan.together, *self.plan.alone)
-        needed = any(each.grade > Grade.G0 and each.effect is not Effect.READ for each in acts)
+        needed = any(each.grade > Grade.G0 and each.effect is not Effect.READ for each in self.plan.acted)
         return needed and "publish" in kit.driver.verbs and Effect.WRITE_OWN in kit.claims.effects
 
     async def _examine(self, kit: Kit) -> None:

@@ -13,10 +13,8 @@ import yaml
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 # The contract's clauses: beside the packages in a source tree, among the server's data in a wheel.
-_CLAUSE_FILES = (
-    _PACKAGE.parent / "openapi" / "clauses.yaml",
-    _PACKAGE.parent / "reference_server" / "openapi" / "clauses.yaml",
-)
+_CONTRACT_PLACES = (_PACKAGE.parent / "openapi", _PACKAGE.parent / "reference_server" / "openapi")
+_CLAUSES, _DOCUMENT = "clauses.yaml", "bus.v1.yaml"
 
 MUST = "MUST"
 
@@ -84,11 +82,17 @@ def catalogue() -> Catalogue:
     profiles = _mapping(_PACKAGE / "catalogue" / "profiles.yaml")
     return Catalogue(
         revision=str(profiles["revision"]),
-        clauses=clauses_from(_clause_file()),
+        clauses=clauses_from(_contract_file(_CLAUSES)),
         profiles=MappingProxyType({each["name"]: Profile(**each) for each in profiles["profiles"]}),
         levels=MappingProxyType({name: tuple(parts) for name, parts in profiles["levels"].items()}),
         checks=_check_entries(_PACKAGE / "catalogue" / "checks.yaml"),
     )
+
+
+@cache
+def contract() -> Mapping[str, Any]:
+    """Our own OpenAPI document, for targets that serve none; raises CatalogueMissing."""
+    return MappingProxyType(_mapping(_contract_file(_DOCUMENT)))
 
 
 def clauses_from(path: Path) -> Mapping[str, Clause]:
@@ -116,11 +120,11 @@ def _clause(entry: Mapping[str, object]) -> Clause:
     )
 
 
-def _clause_file() -> Path:
-    for path in _CLAUSE_FILES:
-        if path.is_file():
-            return path
-    raise CatalogueMissing("openapi/clauses.yaml is neither in the source tree nor in the installation")
+def _contract_file(name: str) -> Path:
+    for place in _CONTRACT_PLACES:
+        if (place / name).is_file():
+            return place / name
+    raise CatalogueMissing(f"openapi/{name} is neither in the source tree nor in the installation")
 
 
 def _check_entries(path: Path) -> Mapping[str, CheckEntry]:

@@ -15,6 +15,8 @@ from conformance.target.model import Claims
 class Plan:
     """What a run will do. `together` run side by side, the longest first; `alone` one by one afterwards.
 
+    `last` gather from the transcripts of all others.
+
     `checks` are to be judged, by scenario. `unclaimed` are not applicable; `out_of_reach` are not testable,
     with the reason.
     """
@@ -25,6 +27,12 @@ class Plan:
     unclaimed: tuple[Check, ...]
     out_of_reach: tuple[tuple[Check, str], ...]
     unmatched: tuple[str, ...] = ()
+    last: tuple[Scenario, ...] = ()
+
+    @property
+    def acted(self) -> tuple[Scenario, ...]:
+        """Every scenario, in order."""
+        return (*self.together, *self.alone, *self.last)
 
     @property
     def empty(self) -> bool:
@@ -35,7 +43,7 @@ class Plan:
     def expected_seconds(self) -> float:
         """An upper bound: the longest of those side by side, then each of the others."""
         return max((each.budget_seconds for each in self.together), default=0.0) + sum(
-            each.budget_seconds for each in self.alone
+            each.budget_seconds for each in (*self.alone, *self.last)
         )
 
 
@@ -48,9 +56,11 @@ def expand(registry: Registry, claims: Claims, *, seed: int, select: Sequence[st
     names = sorted({each.scenario for each in acted})
     random.Random(f"order:{seed}").shuffle(names)  # noqa: S311  # an order, no secret
     scenarios = sorted((registry.scenarios[name] for name in names), key=lambda each: -each.budget_seconds)
+    ordinary = [each for each in scenarios if each.gathers is None]
     return Plan(
-        together=tuple(each for each in scenarios if each.effect is not Effect.DISRUPTIVE),
-        alone=tuple(each for each in scenarios if each.effect is Effect.DISRUPTIVE),
+        together=tuple(each for each in ordinary if each.effect is not Effect.DISRUPTIVE),
+        alone=tuple(each for each in ordinary if each.effect is Effect.DISRUPTIVE),
+        last=tuple(each for each in scenarios if each.gathers is not None),
         checks=MappingProxyType(
             {name: tuple(each for each in acted if each.scenario == name) for name in sorted(names)}
         ),

@@ -15,7 +15,11 @@ __all__ = ["CannotJudge", "Check", "Effect", "Evidence", "Finding", "Grade", "Sc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """An act: drives the target through a Stage, which records. Never judges."""
+    """An act: drives the target through a Stage, which records. Never judges.
+
+    `requests` bounds what it sends, where that is not a handful. `gathers` makes it the last of all: it
+    chooses, out of every other transcript of the run, the exchanges that its own then holds, too.
+    """
 
     name: str
     grade: Grade
@@ -23,6 +27,8 @@ class Scenario:
     budget_seconds: float
     budget_reason: str
     act: Callable[["Stage"], Awaitable[None]]
+    requests: int | None = None
+    gathers: Callable[[Iterable[Transcript], Transcript], Transcript] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

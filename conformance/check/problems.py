@@ -1,7 +1,8 @@
 """Problems: the refusals of the scenario `gates`, judged by section 4."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from conformance.check import reading
 from conformance.check.gates import refusals
@@ -33,7 +34,12 @@ def problems(transcript: Transcript) -> list[Exchange]:
 
 
 def judge_problem_shape(transcript: Transcript) -> Iterator[Finding]:
-    for exchange in problems(transcript):
+    yield from shapes(problems(transcript))
+
+
+def shapes(refused: Iterable[Exchange]) -> Iterator[Finding]:
+    """ERR-1 of each refusal."""
+    for exchange in refused:
         members = reading.problem(exchange)
         missing = [name for name in MEMBERS if name not in members]
         kind = _content_type(exchange)
@@ -41,7 +47,7 @@ def judge_problem_shape(transcript: Transcript) -> Iterator[Finding]:
             kind == reading.PROBLEM_TYPE
             and not missing
             and members["status"] == reading.status_of(exchange)
-            and members["instance"] == exchange.target.partition("?")[0]
+            and members["instance"] in _spellings(exchange)
         )
         expected = (
             f"{reading.PROBLEM_TYPE} with {', '.join(MEMBERS)}; status and instance those of the request"
@@ -52,7 +58,12 @@ def judge_problem_shape(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_type(transcript: Transcript) -> Iterator[Finding]:
-    for exchange in problems(transcript):
+    yield from types(problems(transcript))
+
+
+def types(refused: Iterable[Exchange]) -> Iterator[Finding]:
+    """ERR-2 of each refusal."""
+    for exchange in refused:
         spelled = str(reading.problem(exchange).get("type", ""))
         code = spelled.removeprefix(reading.CODE_PREFIX)
         holds = spelled == "about:blank" or (
@@ -64,8 +75,13 @@ def judge_type(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_correlation(transcript: Transcript) -> Iterator[Finding]:
+    yield from correlations(problems(transcript))
+
+
+def correlations(refused: Iterable[Exchange]) -> Iterator[Finding]:
+    """ERR-3 of all refusals together."""
     seen: dict[str, str] = {}
-    for exchange in problems(transcript):
+    for exchange in refused:
         told = str(reading.problem(exchange).get("correlation_id", ""))
         head = exchange.head
         values = () if head is None else head.values("X-Correlation-Id")
@@ -95,6 +111,12 @@ def judge_details(transcript: Transcript) -> Iterator[Finding]:
         holds = not leaks and bool(detail) and detail == fixed
         expected = f"a sentence without internals, the same for every {code or reading.status_of(exchange)}"
         yield reading.finding("ERR-5", holds, expected, detail or "no detail", exchange)
+
+
+def _spellings(exchange: Exchange) -> tuple[str, str]:
+    """The path as it was sent and as it is read: ERR-1 says which path, not how it is escaped."""
+    path = exchange.target.partition("?")[0]
+    return path, unquote(path, errors="replace")
 
 
 def _content_type(exchange: Exchange) -> str:

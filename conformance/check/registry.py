@@ -6,9 +6,12 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from conformance.check import (
+    contract,
+    contract_doors,
     descoped,
     doors,
     envelopes,
+    exchanges,
     faults,
     gates,
     keepalive,
@@ -27,9 +30,12 @@ T = TypeVar("T")
 
 # A module of checks has two tuples, SCENARIOS and CHECKS; a new module is entered here, nowhere else.
 MODULES: tuple["CheckModule", ...] = (
+    contract,
+    contract_doors,
     descoped,
     doors,
     envelopes,
+    exchanges,
     faults,
     gates,
     keepalive,

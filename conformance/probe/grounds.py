@@ -90,7 +90,11 @@ class Grounds:
 
     async def _tried(self, send: Send, name: str, slug: str, signing_key: str) -> Exchange:
         for attempt in range(1, _CIDR_TRIES + 1):
-            body: dict[str, object] = {"name": f"busproof {name}", "slug": slug, "mesh_cidr": self._cidr()}
+            body: dict[str, object] = {
+                "name": f"busproof {name}",
+                "slug": slug,
+                "mesh_cidr": free_range(self._rng),
+            }
             if signing_key != "active":
                 body["signing_key"] = signing_key
             label = f"grounds: domain {name}" + (f" try {attempt}" if attempt > 1 else "")
@@ -99,9 +103,28 @@ class Grounds:
                 return exchange
         return exchange
 
-    def _cidr(self) -> str:
-        number = _CIDR_BASE + (self._rng.randrange(_CIDR_COUNT) << (32 - _CIDR_PREFIX))
-        return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) + f"/{_CIDR_PREFIX}"
+    def slug(self, name: str) -> str:
+        """A slug of our own for a Domain that the scenario creates itself; written in the ledger."""
+        slug = _slug(self._prefix, name)
+        self._ledger.intend(slug)
+        return slug
+
+    def settled(self, slug: str, domain_id: str | None) -> None:
+        """Writes in the ledger what became of such a slug: a Domain of that id, or nothing."""
+        if domain_id is None:
+            self._ledger.refused(slug)
+        else:
+            self._ledger.created(slug, domain_id)
+
+    def took_node(self, domain_id: str, node_id: str) -> None:
+        """Writes in the ledger a Node that a request of the scenario's own making created."""
+        self._ledger.node(domain_id, node_id)
+
+
+def free_range(rng: random.Random) -> str:
+    """A mesh range in which scenarios of ours seldom meet, and nobody else is expected."""
+    number = _CIDR_BASE + (rng.randrange(_CIDR_COUNT) << (32 - _CIDR_PREFIX))
+    return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)) + f"/{_CIDR_PREFIX}"
 
 
 def _slug(prefix: str, name: str) -> str:

@@ -158,6 +158,18 @@ class Stage:
         """A Domain of the scenario's own, made through the operator surface. Raises CannotAct."""
         return await self._grounds.domain(self.request, name, signing_key=signing_key)
 
+    def slug(self, name: str) -> str:
+        """A slug of our own, for a Domain that the scenario creates by a request of its own making."""
+        return self._grounds.slug(name)
+
+    def settled(self, slug: str, domain_id: str | None) -> None:
+        """What became of that slug: a Domain, to be removed with the others, or None."""
+        self._grounds.settled(slug, domain_id)
+
+    def took_node(self, domain_id: str, node_id: str) -> None:
+        """A Node that such a request created in a Domain of ours, to be removed with it."""
+        self._grounds.took_node(domain_id, node_id)
+
     async def fresh_node(self, name: str, domain: str = "own") -> NodeHandle:
         """A Node of the scenario's own in its `own` Domain, its `other` one, or one made by `fresh_domain`.
 

@@ -16,6 +16,7 @@ LAST = {
     "SSE": 12,
     "GATE": 15,
     "ERR": 6,
+    "HTTP": 5,
     "CUR": 9,
     "LOG": 8,
     "OUT": 11,

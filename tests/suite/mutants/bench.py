@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from conformance.probe.client import Client
 from conformance.probe.clock import RunClock
 from conformance.probe.ledger import FileLedger
 from conformance.probe.policy import Restraint
+from conformance.probe.transcript import Transcript
 from conformance.probe.vault import Vault
 from conformance.target import driver as drivers
 from conformance.target import reach, reference
@@ -29,7 +30,8 @@ from fixtures.broken.defect import Defect
 
 # suite.md: checks that take longer than 5 s join only the defects of their own clause. These wait, or disturb
 # a server for all others.
-SLOW = frozenset({"keepalive"})
+# What gathers from all others is judged with those that it can gather from.
+SLOW = frozenset({"keepalive", "contract_reads", "contract_writes"})
 DESCOPED = "descoped"
 
 AT_ONCE = 4
@@ -96,26 +98,31 @@ async def verdicts(
 ) -> dict[str, CheckResult]:
     """Acts the scenarios, those that disturb afterwards and alone, and judges every check of theirs."""
     results: dict[str, CheckResult] = {}
+    seen: list[Transcript] = []
+    ordinary = [each for each in scenarios if each.gathers is None]
     async with AsyncExitStack() as stack:
         kit = await kit_for(target, profiles, stack)
         places = trio.CapacityLimiter(at_once)
 
         async def together(scenario: Scenario) -> None:
             async with places:
-                results.update(await _one(scenario, kit))
+                results.update(await _one(scenario, kit, seen))
 
         async with trio.open_nursery() as nursery:
-            for scenario in scenarios:
+            for scenario in ordinary:
                 if scenario.effect is not Effect.DISRUPTIVE:
                     nursery.start_soon(together, scenario)
-        for scenario in scenarios:
-            if scenario.effect is Effect.DISRUPTIVE:
-                results.update(await _one(scenario, kit))
+        last = [each for each in scenarios if each.gathers is not None]
+        for scenario in (*(each for each in ordinary if each.effect is Effect.DISRUPTIVE), *last):
+            results.update(await _one(scenario, kit, seen))
     return results
 
 
-async def _one(scenario: Scenario, kit: acting.Kit) -> dict[str, CheckResult]:
+async def _one(scenario: Scenario, kit: acting.Kit, seen: list[Transcript]) -> dict[str, CheckResult]:
     acted = await acting.act(scenario, kit)
+    if scenario.gathers is not None:
+        acted = replace(acted, transcript=scenario.gathers(seen, acted.transcript))
+    seen.append(acted.transcript)
     checks: Iterable[Check] = registry.collect().checks_of(scenario.name)
     if acted.obstacle is not None:
         verdict = acted.obstacle
