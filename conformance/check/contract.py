@@ -16,6 +16,7 @@ from conformance.probe.node import NodeHandle
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Exchange, Transcript
+from conformance.target import reach
 
 # suite.md, "Safe on a live deployment": a deployment in use takes 2,000 requests of a whole run.
 READS = Job(reading=True, amounts=Amounts(coverage=6, valid=1, invalid=2), requests=300)
@@ -25,6 +26,14 @@ NODE, PEER, SPARE = "contract_node", "contract_peer", "contract_spare"
 # What the examples call the Resource of a registration, and the one that may be deleted.
 HANDLE, SPARE_HANDLE = "edge-7", "edge-8"
 _LIFETIMES = {HANDLE: 3600, SPARE_HANDLE: 7200}
+
+# As the document's example, but for our Domain alone.
+_LABEL = {
+    "scope": "domain",
+    "local_key": "contract",
+    "value_schema": {"kind": "enum", "values": ["test", "live"]},
+    "applicable_kinds": ["node", "resource"],
+}
 
 _SHOWN = 300
 
@@ -58,7 +67,11 @@ async def _grounds(stage: Stage, node: NodeHandle) -> Own:
     spare_domain = await stage.fresh_domain("spare")
     things = {"domains": node.domain_id, "nodes": node.id}
     spares = {"domains": spare_domain.id, "nodes": spare.id}
-    words = {}
+    words: dict[str, str] = {}
+    if not reach.loopback(stage.target):
+        return Own(things=things, spares=spares, words=words, rng=contract_acts.own_rng(stage))
+    definition = await _made(stage, "/v1/label-definitions", **_LABEL, scope_id=node.domain_id)
+    things["label-definitions"] = definition.get("id", "")
     project = await _made(stage, "/v1/projects", domain_id=node.domain_id, name="Contract", slug="contract")
     if project:
         things["projects"] = project["id"]

@@ -112,7 +112,11 @@ class Document:
         if "%2f" in exchange.target.lower():
             return ()
         found = self._api.iter_request_errors(_request(exchange))
-        return tuple(Fault(kind=Kind.REQUEST, text=text) for each in found if (text := _text(each)))
+        return tuple(
+            Fault(kind=Kind.REQUEST, text=text)
+            for each in found
+            if _MEDIA not in map(_name, _chain(each)) and (text := _text(each))
+        )
 
     def answer_faults(self, exchange: Exchange) -> tuple[Fault, ...]:
         """Why the document does not allow this answer."""
@@ -239,10 +243,13 @@ def _media_type(headers: Iterable[tuple[str, str]]) -> str:
 # Who may ask is the ladders' matter; without a caller openapi-core looks no further.
 _CALLER = ("Authorization", "Bearer any")
 
+# The contract says nothing of a body that is named wrongly: it is judged by its bytes.
+_MEDIA = "MediaTypeNotFound"
+
 # What openapi-core calls each thing that is wrong with an answer.
 _KINDS: Mapping[str, Kind] = {
     "ResponseNotFound": Kind.STATUS,
-    "MediaTypeNotFound": Kind.TYPE,
+    _MEDIA: Kind.TYPE,
     "MissingRequiredHeader": Kind.HEADER,
     "InvalidHeader": Kind.HEADER,
 }
@@ -250,7 +257,7 @@ _KINDS: Mapping[str, Kind] = {
 
 def _told(errors: Iterable[Exception]) -> Iterator[Fault]:
     for each in errors:
-        names = [type(link).__name__ for link in _chain(each)]
+        names = [_name(link) for link in _chain(each)]
         kind = next((_KINDS[name] for name in names if name in _KINDS), Kind.BODY)
         if text := _text(each):
             yield Fault(kind=kind, text=text)
@@ -266,6 +273,10 @@ def _text(error: Exception) -> str:
         return str(error) or type(error).__name__
     except UnicodeDecodeError:  # openapi-core wants to quote bytes that are no text
         return "the body is no UTF-8"
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

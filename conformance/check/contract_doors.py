@@ -11,6 +11,7 @@ from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, 
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.stage import Stage, fresh_public_key
 from conformance.probe.transcript import Exchange, Transcript
+from conformance.target import reach
 
 NODE, WATCHER = "contract_door_node", "contract_watcher"
 
@@ -77,6 +78,8 @@ async def act_repeats(stage: Stage) -> None:
 
 
 async def act_tokens(stage: Stage) -> None:
+    if not reach.loopback(stage.target):
+        raise CannotAct("a Project could not be removed again")
     watcher = await acts.own_node(stage, WATCHER)
     project = await _made(stage, "a project", "/v1/projects", _project(watcher.domain_id))
     room = f"/v1/projects/{project['id']}"

@@ -9,7 +9,7 @@ import json
 import random
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -111,11 +111,12 @@ class Generator:
             except (hypothesis.errors.NoSuchExample, hypothesis.errors.Unsatisfiable):
                 return
 
-    def chains(self, send: Send, *, chains: int, steps: int) -> None:
-        """Sends chains of operations, each step fed by the answers of those before it."""
+    def chains(self, send: Send, operations: Collection[str], *, chains: int, steps: int) -> None:
+        """Sends chains of these operations, each step fed by the answers of those before it."""
         with _engine():
-            self._schema.apply_stateful_inference(None)
-            machine = hypothesis.seed(self._seed)(_machine(self._schema.as_state_machine(), send))
+            schema = self._schema.include(operation_id=sorted(operations))
+            schema.apply_stateful_inference(None)
+            machine = hypothesis.seed(self._seed)(_machine(schema.as_state_machine(), send))
             settings = hypothesis.settings(
                 _SETTINGS, max_examples=chains, stateful_step_count=steps, phases=(hypothesis.Phase.generate,)
             )
@@ -205,7 +206,7 @@ def _distinct(drafts: Iterable[Draft | None]) -> tuple[Draft, ...]:
 
 
 @schemathesis.serializer("application/x-ndjson")
-def _lines(context: object, value: object) -> dict[str, bytes]:
+def _lines(context: object, value: Any) -> Any:
     """A body of one JSON value a line."""
     if isinstance(value, bytes | str):
         return {"data": value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value}

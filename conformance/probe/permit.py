@@ -45,11 +45,10 @@ class Permit:
             return "it would change what everybody shares"
         return self._domain(draft)
 
-    def answered(self, draft: Draft, body: bytes, *, created: bool) -> None:
-        """Takes note of an answer: what it names exists; what we created is ours."""
-        text = body.decode("latin-1")
-        self._seen |= _ids(text)
-        if created and draft.method not in READING:
+    def accepted(self, draft: Draft, body: bytes) -> None:
+        """Takes note of a 2xx: what it names exists, and what we created is ours."""
+        self._seen |= _ids(body.decode("latin-1"))
+        if draft.method not in READING:
             self._ours |= _created(body)
 
     def _domain(self, draft: Draft) -> str:

@@ -28,7 +28,7 @@ class _Create(msgspec.Struct):
     description: str = ""
     region: str = ""
     mesh_cidr: str = ""
-    reachability: Policy = {}
+    reachability: Policy | UnsetType = UNSET
     signing_key: str = _KEY_CHOICES[0]
 
 
@@ -67,7 +67,7 @@ class Domains:
             description=asked.description,
             region=asked.region,
             mesh_cidr=asked.mesh_cidr,
-            reachability=thresholds.read(asked.reachability),
+            reachability=None if asked.reachability is UNSET else thresholds.read(asked.reachability),
         )
         provision = None if asked.signing_key == _NO_KEY else self._provision
         domain_id = self._ids.uuid7()

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from reference_server.api import answer, body
 from reference_server.api.admission import NIL_UUID, Admission, path_uuid, subject_of, uuid_of
@@ -26,7 +27,7 @@ class _CreateNode(msgspec.Struct, forbid_unknown_fields=True):
     public_key: object = None
     name: str = ""
     kind: str = ""
-    project_id: str = ""
+    project_id: str | UnsetType = UNSET
     resource_handle: str = ""
 
 
@@ -86,10 +87,10 @@ def _newcomer(domain_id: str, asked: _CreateNode) -> Newcomer:
     public_key = wireguard.octets_of(asked.public_key)
     if public_key is None:
         raise Refusal("public_key_invalid")
-    project_id = _project_of(asked.project_id) if asked.project_id else None
+    project_id = _project_of(asked.project_id)
     name = texts.name(asked.name) if asked.name else None
     unfit = (
-        (asked.project_id and project_id is None)
+        (asked.project_id is not UNSET and project_id is None)
         or (asked.name and name is None)
         or (asked.resource_handle and project_id is None)
         or len(asked.kind) > _MAX_KIND

@@ -33,12 +33,14 @@ DEFAULT = Thresholds(
 
 
 def read(policy: Mapping[str, str]) -> Thresholds | None:
-    """The policy as sent; None where each duration is missing, empty or zero (A-40).
+    """The policy as sent; None where each duration is empty or zero (A-40).
 
     Raises Refusal(`invalid_reachability_policy`) for a part of a policy and for durations that do not fit.
     """
+    if not policy.keys() >= set(_FIELDS):
+        raise Refusal("invalid_reachability_policy")
     try:
-        values = [durations.parse(policy.get(name) or "0") for name in _FIELDS]
+        values = [durations.parse(policy[name] or "0") for name in _FIELDS]
     except durations.NotADuration:
         raise Refusal("invalid_reachability_policy") from None
     if not any(values):
