@@ -36,6 +36,14 @@ def _option(name: str, row: Row) -> Callable[[Callable[..., Any]], Callable[...,
     if default not in (None, ()):
         notes.append(f"default {default:,.12g}" if isinstance(default, int | float) else f"default {default}")
     notes.append(settings.environment_name(name))
+    if row.kind is bool:
+        return click.option(
+            settings.flag_name(name),
+            name,
+            is_flag=True,
+            default=None,
+            help=f"{row.help}  [{settings.environment_name(name)}]",
+        )
     return click.option(
         settings.flag_name(name),
         name,

@@ -1,9 +1,12 @@
 """The only wiring: `embedded` makes the ports, `build` puts the rooms around them, `serve` runs the whole."""
 
+from contextlib import AbstractAsyncContextManager
+
 from reference_server.api.operations import OPERATIONS
 from reference_server.application import Application
+from reference_server.assembly import Ports
 from reference_server.control.enrolment import Minting
-from reference_server.embedded import Ports, embedded
+from reference_server.embedded import embedded
 from reference_server.envelope.keyring import Purpose
 from reference_server.exchanges import Exchanges
 from reference_server.faults.levers import Wiring
@@ -27,7 +30,7 @@ from reference_server.wire.dates import Dates
 from reference_server.wire.router import Router
 from reference_server.wire.site import Answered, Budget, Site
 
-__all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire"]
+__all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire", "opened"]
 
 # OUT-4 bounds a batch by one tick; this share of it leaves producers their turn.
 _BATCH_SHARE = 0.25
@@ -36,10 +39,31 @@ _BATCH_SHARE = 0.25
 _LEASE_TICKS = 1.5
 
 
+def opened(settings: Settings) -> AbstractAsyncContextManager[Ports]:
+    """The ports over the engines that the settings name: one file, or Postgres with NATS.
+
+    Raises SettingsRefused for any other combination; the context raises it, and StoreRefused, too.
+    """
+    outside = (settings.database_url is not None, settings.nats_url is not None)
+    if outside == (True, True):
+        # Imported here: a server over a file, which most are, needs neither driver.
+        from reference_server.replicated import replicated  # noqa: PLC0415
+
+        return replicated(settings)
+    if outside == (False, False):
+        if settings.replicas > 1:
+            raise SettingsRefused("a file serves one process: replicas need --database-url and --nats-url")
+        return embedded(settings)
+    missing = "--nats-url" if outside[0] else "--database-url"
+    raise SettingsRefused(f"{missing} is missing: the bus runs on one file, or on Postgres and NATS together")
+
+
 def build(settings: Settings, ports: Ports) -> Application:
     """The whole server around these ports. Raises SettingsRefused where they must not stand together."""
     if ports.relay_nonces is ports.stream_nonces:
         raise SettingsRefused("relay and streams share one nonce store; each layer needs its own (LOG-6)")
+    if settings.replicas > 1 and not ports.stream_nonces.shared:
+        raise SettingsRefused("nonces in memory are those of one process; replicas need shared ones (LOG-6)")
     wiring = Wiring(known=PORT_NAMES, unwired=ports.unwired)
     reconciler = Reconciler(ports.store, ports.heard)
     hub = _hub(settings, ports, reconciler)
@@ -82,7 +106,12 @@ def build(settings: Settings, ports: Ports) -> Application:
         signing=StoredSigning(store=ports.store, keyring=ports.keyring),
         parts=ports.parts,
         evict=ports.evict,
-        background={**ports.background, "reconcile": reconciler.run, "hub": hub.run, "relay": relay.run},
+        background={
+            **ports.background,
+            "reconcile": reconciler.run,
+            "hub": hub.run,
+            **({"relay": relay.run} if ports.relays else {}),
+        },
     )
 
 

@@ -18,6 +18,8 @@ FILE_NAME = "master.key"
 # `server_facts` row: this text, sealed. Whoever can open it holds the right key.
 _PROOF_FACT = "master_key_proof"
 _PROOF = b"busproof master key"
+# Processes that start together prove their key one after the other.
+_LOCK = "master_key"
 
 
 async def unlock(settings: Settings, store: Store) -> Keyring:
@@ -27,8 +29,8 @@ async def unlock(settings: Settings, store: Store) -> Keyring:
     if proof is not None and _opens(keyring, proof):
         return keyring
     if bound:
-        raise SettingsRefused(f"the master key is not the one that sealed the keys of {settings.data}")
-    await store.change((), lambda change: _prove(change, keyring))
+        raise SettingsRefused(f"the master key is not the one that sealed the keys of {settings.store}")
+    await store.change([_LOCK], lambda change: _prove(change, keyring))
     return keyring
 
 
@@ -42,6 +44,10 @@ def _given(settings: Settings) -> bytes | None:
 
 def _beside(settings: Settings, *, bound: bool) -> bytes:
     """The key beside the store; made where nothing hangs on one yet (protocol.md 10a)."""
+    if settings.database_url is not None:
+        raise SettingsRefused(
+            "replicas share one master key: give it as master_key_file or master_key (KEY-4)"
+        )
     if settings.data == MEMORY:
         return os.urandom(MASTER_KEY_BYTES)
     place = Path(settings.data).with_name(FILE_NAME)

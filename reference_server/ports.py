@@ -200,6 +200,11 @@ class NonceStore(Protocol):
 
     layer: Layer
 
+    @property
+    def shared(self) -> bool:
+        """Whether every replica sees the same nonces (LOG-6)."""
+        ...
+
     async def admit(self, sightings: Sequence[tuple[str, int]]) -> Sequence[Sighting]:
         """Record (nonce, sequence) pairs and say what each is. Raises Unavailable."""
         ...

@@ -70,7 +70,7 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
     held = _hold(settings, resume)
     plan = None if settings.seed_file is None else seed.read(settings.seed_file)
     try:
-        async with app.embedded(settings) as ports:
+        async with app.opened(settings) as ports:
             ports.clock.advance(held.ahead_seconds)
             facts = {} if plan is None else await _seed(plan, settings, ports)
             application = app.build(settings, ports)
@@ -137,7 +137,7 @@ def _tell_ready(settings: Settings, url: str, facts: seeding.Facts) -> None:
             raise SettingsRefused(f"{settings.ready_file}: cannot be written: {trouble.strerror}") from None
     with suppress(OSError):  # whoever waited for the first life's line need not stay for the next one's
         os.write(1, ready + b"\n")
-    _log.info("server_ready", url=url, data=settings.data, unwired=sorted(settings.unwire))
+    _log.info("server_ready", url=url, store=settings.store, unwired=sorted(settings.unwire))
 
 
 # ---- sockets

@@ -34,6 +34,10 @@ PORT_NAMES = (
 )
 
 
+# As TOML spells them, and as environments do.
+_TRUTHS: Mapping[str, bool] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
+
+
 class SettingsRefused(ValueError):
     """The configuration cannot be used; the text is one line, fit for standard error."""
 
@@ -42,7 +46,7 @@ class SettingsRefused(ValueError):
 class Row:
     """What is known of one setting besides its name and default."""
 
-    kind: type  # str, int, float, or tuple for a list of texts
+    kind: type  # str, int, float, bool, or tuple for a list of texts
     help: str
     unit: str = ""
     low: float | None = None
@@ -102,6 +106,24 @@ class Settings:
     )
     grace_seconds: float = _row(
         float, 10.0, "Time to end streams and drain when told to stop (SSE-8).", unit="s", low=0.1, high=600
+    )
+
+    # ---- engines that replicas share, in place of `data`
+    database_url: str | None = _row(
+        str, None, "postgresql://user@host:port/database, or …/database?host=/socket/directory."
+    )
+    database_password: str | None = _row(str, None, "The database's password.", secret=True)
+    nats_url: str | None = _row(str, None, "nats://host:port of a server with JetStream.")
+    nats_token: str | None = _row(str, None, "The token that NATS asks for.", secret=True)
+    nats_credentials_file: str | None = _row(str, None, "A NATS credentials file, in place of a token.")
+    with_relay: bool = _row(bool, False, "Run a relay in this process, too; over a file there always is one.")
+    replicas: int = _row(int, 1, "Server processes that share the engines (LOG-6).", low=1, high=1000)
+    log_replicas: int = _row(int, 1, "Copies of the log in the NATS cluster (LOG-2).", low=1, high=5)
+    duplicate_window_seconds: float = _row(
+        float, 120.0, "How long the log itself knows a message again (LOG-2).", unit="s", low=1, high=_DAY
+    )
+    nonce_seconds: float = _row(
+        float, 0.0, "How long nonces live; 0: as long as the log retains (LOG-5).", unit="s", low=0
     )
 
     # ---- doors (issue 3, "every door limited")
@@ -180,6 +202,11 @@ class Settings:
     )
     env_prefix: str = _row(str, "dev", "The <env> of credentials made here (CRED-1).", pattern="[a-z]+")
 
+    @property
+    def store(self) -> str:
+        """Where the state is, for messages."""
+        return self.data if self.database_url is None else "the database"
+
 
 ROWS: Mapping[str, Row] = MappingProxyType({f.name: f.metadata["row"] for f in dataclasses.fields(Settings)})
 
@@ -213,7 +240,7 @@ def checked(name: str, given: object, where: str) -> object:
     """`given` as the type of the setting, within its bounds, or SettingsRefused naming `where`."""
     row = ROWS[name]
     value = _converted(row, given, where)
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         _check_bounds(row, value, where)
     for choice in value if isinstance(value, tuple) else (value,):
         if row.choices and choice not in row.choices:
@@ -224,6 +251,10 @@ def checked(name: str, given: object, where: str) -> object:
 
 
 def _converted(row: Row, given: object, where: str) -> object:
+    if row.kind is bool:
+        if isinstance(given, bool) or str(given).lower() in _TRUTHS:
+            return given if isinstance(given, bool) else _TRUTHS[str(given).lower()]
+        raise SettingsRefused(f"{where}: must be true or false")
     if row.kind is tuple:
         parts = given.split(",") if isinstance(given, str) else given
         if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):

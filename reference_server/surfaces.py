@@ -23,11 +23,11 @@ from reference_server.api.resources import Resources
 from reference_server.api.signing_keys import SigningKeys
 from reference_server.api.state import State
 from reference_server.api.state_entries import StateEntries
+from reference_server.assembly import Ports
 from reference_server.control import signing_keys
 from reference_server.control.endpoints import Endpoints
 from reference_server.control.enrolment import Minting
 from reference_server.control.heartbeats import Heartbeats
-from reference_server.embedded import Ports
 from reference_server.envelope.keyring import Purpose
 from reference_server.health import Probe
 from reference_server.ports import Change

@@ -70,7 +70,8 @@ async def run(chore: Chore, *, store: Store, clock: Clock, every: float) -> None
         try:
             next_at = await step(chore, store=store, clock=clock)
         except Unavailable:
-            _log.warning("chore_waits_for_store", chore=chore.name, seconds=pause)
+            if pause == _FIRST_PAUSE_SECONDS:
+                _log.warning("chore_waits_for_store", chore=chore.name)
             await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             continue

@@ -12,7 +12,7 @@ from reference_server.log import messages, subjects
 from reference_server.log.messages import Message
 from reference_server.log.nats_link import ANSWER_SECONDS, NatsLink
 
-_REQUEST = f"$JS.API.DIRECT.GET.{subjects.STREAM}"
+_REQUEST = "$JS.API.DIRECT.GET."
 _STATUS, _PENDING = "Status", "Nats-Num-Pending"
 _SEQUENCE, _SUBJECT = "Nats-Sequence", "Nats-Subject"
 _END, _NOTHING = "204", "404"
@@ -29,10 +29,12 @@ class Batch:
     pending: int
 
 
-async def next_of(link: NatsLink, subject: str, start: int, *, entries: int, size: int) -> Batch:
+async def next_of(
+    link: NatsLink, subject: str, start: int, *, entries: int, size: int, stream: str = subjects.STREAM
+) -> Batch:
     """Messages of a subject filter from `start` on, bounded in number and bytes. Raises nats-py's errors."""
     asked = {"seq": start, "next_by_subj": subject, "batch": entries, "max_bytes": size}
-    return await _ask(link, asked)
+    return await _ask(link, stream, asked)
 
 
 async def last_of(link: NatsLink, wanted: Sequence[str]) -> list[Message]:
@@ -40,16 +42,16 @@ async def last_of(link: NatsLink, wanted: Sequence[str]) -> list[Message]:
     found: list[Message] = []
     for at in range(0, len(wanted), LAST_AT_ONCE):
         some = wanted[at : at + LAST_AT_ONCE]
-        found += (await _ask(link, {"multi_last": list(some), "batch": len(some)})).messages
+        found += (await _ask(link, subjects.STREAM, {"multi_last": list(some), "batch": len(some)})).messages
     return found
 
 
-async def _ask(link: NatsLink, asked: object) -> Batch:
+async def _ask(link: NatsLink, stream: str, asked: object) -> Batch:
     client = link.client
     inbox = client.new_inbox()
     subscription = await client.subscribe(inbox)
     try:
-        await client.publish(_REQUEST, msgspec.json.encode(asked), reply=inbox)
+        await client.publish(_REQUEST + stream, msgspec.json.encode(asked), reply=inbox)
         found: list[Message] = []
         while True:
             message = await subscription.next_msg(ANSWER_SECONDS)

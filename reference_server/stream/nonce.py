@@ -14,6 +14,8 @@ class MemoryNonces:
 
     __slots__ = ("_first", "layer")
 
+    shared = False
+
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         self._first: dict[str, int] = {}

@@ -1,59 +1,111 @@
-"""What every NonceStore promises (LOG-5)."""
+"""What every NonceStore promises (LOG-5), over memory and over a real JetStream bucket."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 
 import pytest
+from nats.js.errors import NotFoundError
 
+from reference_server.log import nats_link
+from reference_server.log.nats_link import LogRefused, NatsLink, NatsPlace
 from reference_server.ports import Layer, NonceStore, Sighting
+from reference_server.stream import kv_nonces
 from reference_server.stream.nonce import MemoryNonces
+from tests.services.nats import Nats
 
-Made = Callable[[], NonceStore]
-every_adapter = pytest.mark.parametrize("made", [lambda: MemoryNonces(Layer.STREAM)], ids=["memory"])
+Made = Callable[[], AbstractAsyncContextManager[NonceStore]]
+every_adapter = pytest.mark.parametrize("made", ["memory", "jetstream"], indirect=True)
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[NonceStore]:
+    yield MemoryNonces(Layer.STREAM)
+
+
+@asynccontextmanager
+async def jetstream(url: str) -> AsyncIterator[NonceStore]:
+    async with nats_link.linked(NatsPlace(url=url)) as link:
+        await without_bucket(link)
+        yield await kv_nonces.ensure_nonces(link, Layer.STREAM, seconds=0, retention_seconds=0)
+
+
+async def without_bucket(link: NatsLink) -> None:
+    with suppress(NotFoundError):
+        await link.call(lambda: link.stream.delete_stream("KV_busproof_nonces_stream"))
+
+
+@pytest.fixture
+def made(request: pytest.FixtureRequest) -> Made:
+    if request.param == "jetstream":
+        return partial(jetstream, request.getfixturevalue("nats_engine").url)
+    return memory
+
 
 FIRST, SAME, REPLAY = Sighting.FIRST, Sighting.SAME, Sighting.REPLAY
 
 
 @every_adapter
 async def test_first_same_replay(made: Made) -> None:
-    store = made()
-    assert await store.admit([("a.1", 1), ("b.1", 2)]) == [FIRST, FIRST]
-    assert await store.admit([("a.1", 1), ("a.1", 5), ("c.1", 6)]) == [SAME, REPLAY, FIRST]
-    assert await store.look_up(["a.1", "b.1", "c.1", "d.1"]) == [1, 2, 6, None]
+    async with made() as store:
+        assert await store.admit([("a.1", 1), ("b.1", 2)]) == [FIRST, FIRST]
+        assert await store.admit([("a.1", 1), ("a.1", 5), ("c.1", 6)]) == [SAME, REPLAY, FIRST]
+        assert await store.look_up(["a.1", "b.1", "c.1", "d.1"]) == [1, 2, 6, None]
 
 
 @every_adapter
 async def test_a_nonce_twice_in_one_batch(made: Made) -> None:
-    store = made()
-    assert await store.admit([("a.1", 1), ("b.1", 2), ("a.1", 3)]) == [FIRST, FIRST, REPLAY]
-    assert await store.look_up(["a.1"]) == [1]
+    async with made() as store:
+        assert await store.admit([("a.1", 1), ("b.1", 2), ("a.1", 3)]) == [FIRST, FIRST, REPLAY]
+        assert await store.look_up(["a.1"]) == [1]
 
 
 @every_adapter
 async def test_the_same_event_for_two_nodes_is_two_nonces(made: Made) -> None:
-    store = made()
-    assert await store.admit([("a.1", 1), ("a.2", 2)]) == [FIRST, FIRST]
+    async with made() as store:
+        assert await store.admit([("a.1", 1), ("a.2", 2)]) == [FIRST, FIRST]
 
 
 @every_adapter
 async def test_the_lowest_sequence_wins_whoever_came_first(made: Made) -> None:
-    store = made()
-    await store.admit([("a.1", 9)])
-    assert await store.admit([("a.1", 4)]) == [FIRST]
-    assert await store.look_up(["a.1"]) == [4]
-    assert await store.admit([("a.1", 9), ("a.1", 4)]) == [REPLAY, SAME]
+    async with made() as store:
+        await store.admit([("a.1", 9)])
+        assert await store.admit([("a.1", 4)]) == [FIRST]
+        assert await store.look_up(["a.1"]) == [4]
+        assert await store.admit([("a.1", 9), ("a.1", 4)]) == [REPLAY, SAME]
 
 
 @every_adapter
 async def test_what_is_forgotten_is_new_again_and_the_rest_stays(made: Made) -> None:
-    store = made()
-    await store.admit([(f"{number}.1", number) for number in range(1, 101)])
-    await store.forget_below(51)
-    assert await store.look_up(["50.1", "51.1", "100.1"]) == [None, 51, 100]
-    assert await store.admit([("50.1", 200), ("51.1", 201)]) == [FIRST, REPLAY]
+    async with made() as store:
+        await store.admit([(f"{number}.1", number) for number in range(1, 101)])
+        await store.forget_below(51)
+        assert await store.look_up(["50.1", "51.1", "100.1"]) == [None, 51, 100]
+        assert await store.admit([("50.1", 200), ("51.1", 201)]) == [FIRST, REPLAY]
 
 
 @every_adapter
 async def test_nothing_admitted_is_nothing_answered(made: Made) -> None:
-    store = made()
-    assert list(await store.admit([])) == []
-    assert list(await store.look_up([])) == []
+    async with made() as store:
+        assert list(await store.admit([])) == []
+        assert list(await store.look_up([])) == []
+
+
+async def test_replicas_share_what_they_saw(nats_engine: Nats) -> None:
+    async with (
+        nats_link.linked(NatsPlace(url=nats_engine.url)) as one,
+        nats_link.linked(NatsPlace(url=nats_engine.url)) as other,
+    ):
+        await without_bucket(one)
+        here = await kv_nonces.ensure_nonces(one, Layer.STREAM, seconds=60, retention_seconds=60)
+        there = await kv_nonces.ensure_nonces(other, Layer.STREAM, seconds=60, retention_seconds=60)
+        assert await here.admit([("a.1", 7), ("b.1", 8)]) == [FIRST, FIRST]
+        assert await there.admit([("a.1", 7), ("b.1", 9)]) == [SAME, REPLAY]
+        assert await there.admit([("b.1", 3)]) == [FIRST]
+        assert await there.look_up(["a.1", "b.1", "c.1"]) == [7, 3, None]
+
+
+async def test_nonces_that_are_forgotten_before_their_entries_are_refused(nats_engine: Nats) -> None:
+    async with nats_link.linked(NatsPlace(url=nats_engine.url)) as link:
+        with pytest.raises(LogRefused, match="forgotten before their entries"):
+            await kv_nonces.ensure_nonces(link, Layer.STREAM, seconds=59, retention_seconds=60)
