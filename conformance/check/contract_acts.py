@@ -29,6 +29,9 @@ AT_ONCE = 3
 # The whole run certifies within 60 s: after so long what is left of the random drafts is left out.
 ENOUGH_SECONDS = 14.0
 
+# Shrinking and chains together; a run where much fails must end, too.
+AFTERWARDS_SECONDS = 12.0
+
 # A failing request is made smaller by at most so many others, for so many failures.
 SHRINK_TRIES, SHRUNK = 40, 4
 
@@ -138,13 +141,13 @@ async def generate(stage: Stage, job: Job, own: Own, callers: Callers) -> None:
     work = _Work(stage, document, job, own, callers, permit)
     generator = await trio.to_thread.run_sync(lambda: Generator(document.raw, seed=seed))
     drafts = await trio.to_thread.run_sync(_drafts, generator, document, job)
-    with trio.move_on_after(ENOUGH_SECONDS) as enough:
-        await _send_all(work, drafts)
-    if enough.cancelled_caught:
-        stage.mark(LEFT_OUT, reason=f"{ENOUGH_SECONDS:g} s were over", sent=len(work.sent), of=len(drafts))
-    await _shrink(work, generator)
-    if not job.reading:
-        await trio.to_thread.run_sync(_chain, work, generator)
+    await _send_all(work, drafts)
+    if rules.conforming(document, (exchange for _, exchange in work.sent)) is None:
+        return  # nothing can be concluded from more of it
+    with trio.move_on_after(AFTERWARDS_SECONDS):
+        await _shrink(work, generator)
+        if not job.reading:
+            await trio.to_thread.run_sync(_chain, work, generator)
 
 
 def operations(document: Document, *, reading: bool) -> Iterator[tuple[str, str, str]]:
@@ -174,9 +177,13 @@ def _drafts(generator: Generator, document: Document, job: Job) -> list[Draft]:
 
 async def _send_all(work: _Work, drafts: Iterable[Draft]) -> None:
     left = iter(drafts)
+    enough = trio.current_time() + ENOUGH_SECONDS
 
     async def worker() -> None:
         for draft in left:
+            if trio.current_time() > enough:
+                work.stage.mark(LEFT_OUT, reason=f"{ENOUGH_SECONDS:g} s were over", sent=len(work.sent))
+                return
             if draft.operation not in work.unserved:
                 await work.send(draft)
 

@@ -184,6 +184,8 @@ def judge_tokens(transcript: Transcript) -> Iterator[Finding]:
     yield reading.finding("PROD-1", refused, "a spoiled registration is refused", answer, spoiled)
     entered = reading.needed(transcript, REGISTERED)
     yield reading.same("PROD-1", HTTPStatus.CREATED, reading.status_of(entered), "the unused token", entered)
+    if reading.status_of(entered) != HTTPStatus.CREATED:
+        return
     again = reading.needed(transcript, AGAIN)
     yield reading.same("PROD-1", HTTPStatus.FORBIDDEN, reading.status_of(again), "the used token", again)
     node = reading.fact(transcript, "newcomer", "node_id")

@@ -119,6 +119,8 @@ def _wrongs(
     document: Document, exchange: Exchange, told: set[tuple[object, ...]], operation: str
 ) -> Iterator[tuple[Wrong, str]]:
     status = reading.status_of(exchange)
+    if exchange.ending is Ending.LEFT:
+        return  # it was us who did not wait
     if not status or exchange.ending is not Ending.COMPLETE:
         yield Wrong.FAILED, f"no whole answer: {exchange.ending.value}"
         return

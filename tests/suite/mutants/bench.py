@@ -30,7 +30,6 @@ from fixtures.broken.defect import Defect
 
 # suite.md: checks that take longer than 5 s join only the defects of their own clause. These wait, or disturb
 # a server for all others.
-# What gathers from all others is judged with those that it can gather from.
 SLOW = frozenset({"keepalive", "contract_reads", "contract_writes"})
 DESCOPED = "descoped"
 
@@ -159,6 +158,8 @@ async def kit_for(target: Target, profiles: tuple[str, ...], stack: AsyncExitSta
 def _joins(scenario: Scenario, defect: Defect) -> bool:
     if defect.only:
         return scenario.name in defect.only
+    if scenario.gathers is not None:  # it repeats what others say: only where a defect names it
+        return any(each.id in defect.fails for each in registry.collect().checks_of(scenario.name))
     quick = scenario.name not in SLOW and scenario.name != DESCOPED
     return quick and scenario.effect is not Effect.DISRUPTIVE
 
