@@ -77,8 +77,9 @@ class _ServeCommand(click.Command):
 def serve_command(config: str | None, **flags: object) -> None:
     """Start the reference server and serve until SIGTERM or SIGINT.
 
-    Every option is a setting: a flag wins over its environment variable, that over the TOML file. The master
-    key itself can be given as BUSPROOF_MASTER_KEY (base64 of 32 bytes) and never as a flag.
+    Every option is a setting: a flag wins over its environment variable, that over the TOML file. Secrets are
+    never flags: BUSPROOF_MASTER_KEY (the master key itself, base64 of 32 bytes), BUSPROOF_DATABASE_PASSWORD,
+    BUSPROOF_NATS_TOKEN.
     """
     try:
         resume = serve.resumed(os.environ)
