@@ -57,6 +57,25 @@ def test_a_library_is_imported_in_its_home_alone(library: str) -> None:
     assert found, f"nothing imports {library}: take it out of HOMES"
 
 
+# The suite's side of the same rule: what generates, and what knows the document, is one file each.
+SUITE_HOMES = {
+    "schemathesis": "conformance/probe/generator.py",
+    "hypothesis": "conformance/probe/generator.py",
+    "openapi_core": "conformance/check/contract_document.py",
+}
+
+
+@pytest.mark.parametrize("library", SUITE_HOMES)
+def test_a_library_of_the_suite_is_imported_in_one_file(library: str) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in _sources("conformance")
+        for _, name in _imports(path)
+        if name.split(".")[0] == library
+    }
+    assert found == {SUITE_HOMES[library]}
+
+
 def test_no_source_imports_by_relative_name() -> None:
     for program in PROGRAMS:
         for path in _sources(program):

@@ -81,7 +81,11 @@ class _Work:
     permit: Permit
     sent: list[tuple[Draft, Exchange]] = field(default_factory=list)
     unserved: set[str] = field(default_factory=set)
+    left: int = field(init=False)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.left = self.job.requests
 
     async def send(self, draft: Draft) -> Exchange | None:
         """Sends a draft about what is ours, if it may leave and the bound allows it."""
@@ -93,9 +97,10 @@ class _Work:
         if reason := self.permit.refusal(mine):
             stage.mark(KEPT_BACK, reason=reason, method=mine.method, template=mine.template)
             return None
-        number = next(self.numbers)
-        if len(self.sent) >= self.job.requests:
+        if self.left <= 0:
             return None
+        self.left -= 1
+        number = next(self.numbers)
         exchange = await stage.request(
             f"{draft.phase.value} {draft.operation or draft.template} #{number}",
             mine.method,

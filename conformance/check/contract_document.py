@@ -115,7 +115,7 @@ class Document:
         return tuple(
             Fault(kind=Kind.REQUEST, text=text)
             for each in found
-            if _MEDIA not in map(_name, _chain(each)) and (text := _text(each))
+            if _LENIENT.isdisjoint(map(_name, _chain(each))) and (text := _text(each))
         )
 
     def answer_faults(self, exchange: Exchange) -> tuple[Fault, ...]:
@@ -243,8 +243,11 @@ def _media_type(headers: Iterable[tuple[str, str]]) -> str:
 # Who may ask is the ladders' matter; without a caller openapi-core looks no further.
 _CALLER = ("Authorization", "Bearer any")
 
-# The contract says nothing of a body that is named wrongly: it is judged by its bytes.
 _MEDIA = "MediaTypeNotFound"
+
+# The contract says nothing of a body that is named wrongly: it is judged by its bytes. An empty value of a
+# query is a text like any other, whatever openapi-core says.
+_LENIENT = frozenset({_MEDIA, "EmptyQueryParameterValue"})
 
 # What openapi-core calls each thing that is wrong with an answer.
 _KINDS: Mapping[str, Kind] = {

@@ -68,6 +68,9 @@ _FRESH: Mapping[str, tuple[re.Pattern[str], Callable[[Own], str]]] = MappingProx
 )
 _WORDS: Mapping[str, re.Pattern[str]] = MappingProxyType({"bootstrap_token": _TOKEN})
 
+# Only the server can make one: beside others it would hide what is wrong with them.
+_OPAQUE = "cursor"
+
 _DOMAINS, _LABELS = "/v1/domains", "/v1/label-definitions"
 
 
@@ -96,12 +99,13 @@ def _target(draft: Draft, own: Own) -> str:
     template, segments = draft.template.split("/"), parts.path.split("/")
     if len(template) == len(segments):
         segments = [_segment(draft, own, place, there) for place, there in enumerate(segments)]
+    sent = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    kept = [pair for pair in sent if pair[0] != _OPAQUE or len(sent) == 1]
     pairs = [
         (name, own.things.get(_NAMING.get(name, ""), value) if UUID.fullmatch(value) else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        for name, value in kept
     ]
-    changed = any(UUID.fullmatch(value) and name in _NAMING for name, value in pairs)
-    query = urlencode(pairs) if changed else parts.query
+    query = parts.query if pairs == sent else urlencode(pairs, errors="surrogateescape")
     return "/".join(segments) + (f"?{query}" if query else "")
 
 

@@ -5,6 +5,7 @@ to be sent to know how to go on (shrinking, chains of operations) the caller han
 The same document, seed and answers give the same drafts.
 """
 
+import itertools
 import json
 import random
 import tempfile
@@ -108,15 +109,24 @@ class Generator:
             try:
                 chance = random.Random(self._seed)  # noqa: S311  # to be repeatable
                 hypothesis.find(strategy, still, settings=settings, random=chance)
-            except (hypothesis.errors.NoSuchExample, hypothesis.errors.Unsatisfiable):
+            except (
+                hypothesis.errors.NoSuchExample,
+                hypothesis.errors.Unsatisfiable,
+                hypothesis.errors.Flaky,
+            ):
                 return
 
     def chains(self, send: Send, operations: Collection[str], *, chains: int, steps: int) -> None:
         """Sends chains of these operations, each step fed by the answers of those before it."""
+        left = itertools.repeat(None, chains * steps)
+
+        def bounded(draft: Draft) -> Answer | None:
+            return send(draft) if next(left, left) is None else None
+
         with _engine():
             schema = self._schema.include(operation_id=sorted(operations))
             schema.apply_stateful_inference(None)
-            machine = hypothesis.seed(self._seed)(_machine(schema.as_state_machine(), send))
+            machine = hypothesis.seed(self._seed)(_machine(schema.as_state_machine(), bounded))
             settings = hypothesis.settings(
                 _SETTINGS, max_examples=chains, stateful_step_count=steps, phases=(hypothesis.Phase.generate,)
             )

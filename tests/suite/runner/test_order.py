@@ -26,8 +26,15 @@ def test_the_same_seed_gives_the_same_order() -> None:
     assert _acts(first) != _acts(planned("1", "43")) and _acts(first)
 
 
+def test_the_plan_names_the_bound_of_generated_requests() -> None:
+    lines = _acts(planned("1", "42"))
+    assert [line for line in lines if "contract_writes" in line and "900 requests" in line]
+    assert [line for line in lines if "contract_reads" in line and "300 requests" in line]
+    assert [line for line in lines if line.startswith("last: exchanges")]
+
+
 def _acts(plan: str) -> list[str]:
-    return [line for line in plan.splitlines() if line.startswith(("together", "alone"))]
+    return [line for line in plan.splitlines() if line.startswith(("together", "alone", "last"))]
 
 
 def test_a_terminated_run_claims_nothing_and_leaves_no_server(tmp_path: Path) -> None:

@@ -80,6 +80,22 @@ async def test_no_file_of_a_run_holds_the_canary_or_a_credential(tmp_path: Path)
         assert canary not in content, path.name
 
 
+async def test_what_gathers_comes_last_and_is_kept_like_any_other(tmp_path: Path) -> None:
+    def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
+        copies = [replace(each, label=f"of {each.label}") for every in others for each in every.exchanges]
+        return replace(own, exchanges=(*own.exchanges, *copies))
+
+    def labels(transcript: Transcript) -> Iterable[Finding]:
+        yield finding(holds=[each.label for each in transcript.exchanges] == ["one", "of one"])
+
+    last = replace(scenario("a_last", budget=9), gathers=gather)
+    parts = (scenario("x"), check("T-001", answered, of="x"), check("T-002", labels, of="a_last"))
+    record = await ran(tmp_path, last, *parts)
+    assert verdicts(record) == {"T-001": "pass", "T-002": "pass"}
+    stored = ndjson.parse((tmp_path / "run" / "transcripts" / "a_last.ndjson").read_bytes())
+    assert [each.label for each in stored.exchanges] == ["one", "of one"]
+
+
 async def test_an_exception_in_a_scenario_is_ours(tmp_path: Path) -> None:
     async def broken(stage: Stage) -> None:
         raise RuntimeError("our bug")
