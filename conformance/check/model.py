@@ -33,11 +33,15 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Which bytes: an exchange by its label and, where it matters, an offset into its body."""
+    """Which bytes: an exchange by its label and, where it matters, an offset into its body.
+
+    `leading` are the labels of the exchanges that led there, where one request alone does not repeat it.
+    """
 
     exchange: str
     at: int | None = None  # nanoseconds of the run
     observed: bytes = b""
+    leading: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

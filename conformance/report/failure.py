@@ -1,6 +1,6 @@
 """What a failure says: clause and text, what was expected, the bytes with their times, how to repeat it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from conformance.check.model import Finding
 from conformance.probe.transcript import Exchange, Transcript
@@ -11,6 +11,9 @@ from conformance.verdict.result import CheckResult
 # A failure shows so many pieces around the place and so many bytes of each; the transcript holds them all.
 _PIECES = 6
 _BYTES = 400
+
+# Of the requests that led to a failure so many are shown; more than any history has that was made smaller.
+_LEADING = 60
 
 
 def tell(result: CheckResult, record: RunRecord) -> list[str]:
@@ -39,6 +42,19 @@ def _finding(finding: Finding, result: CheckResult, record: RunRecord) -> Iterat
         yield from _received(exchange, finding.evidence.at)
         if command := curl.line(exchange, record.opening.target.base_url):
             yield f"curl: {command}"
+    yield from _leading(finding.evidence.leading, result, record)
+
+
+def _leading(labels: Sequence[str], result: CheckResult, record: RunRecord) -> Iterator[str]:
+    """The requests that led there, each to be repeated with the ids that the answers before it gave."""
+    if not labels:
+        return
+    left_out = len(labels) - _LEADING
+    yield "the requests that led there" + (f", without the first {left_out}:" if left_out > 0 else ":")
+    for label in labels[-_LEADING:]:
+        exchange = _exchange(label, result, record)
+        if exchange is not None:
+            yield f"  {curl.line(exchange, record.opening.target.base_url)}"
 
 
 def _exchange(label: str, result: CheckResult, record: RunRecord) -> Exchange | None:
