@@ -1,4 +1,4 @@
-"""The two programs meet only in data, and inside the server imports run down the flow."""
+"""The programs meet only in data, and inside the server imports run down the flow."""
 
 import ast
 from collections.abc import Iterator
@@ -8,6 +8,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ("conformance", "reference_server")
+
+# The second implementation, which is certified by the one program and shares no code with the other.
+SECOND = "fixtures/second"
 
 # Each outside library that decides how a room works is imported by one room of the server alone.
 HOMES = {
@@ -41,6 +44,28 @@ def test_a_program_never_imports_the_other(program: str) -> None:
             seen += 1
             assert name.split(".")[0] not in foreign, f"{path.relative_to(ROOT)}:{line} imports {name}"
     assert seen > 0
+
+
+def test_the_second_implementation_stands_alone() -> None:
+    """It must not know the reference, or what both agree in would be no evidence; nor the suite."""
+    foreign, seen = {*PROGRAMS, "busproof", "tests"}, 0
+    for path in _sources(SECOND):
+        for line, name in _imports(path):
+            seen += 1
+            room = name.split(".")
+            assert room[0] not in foreign, f"{path.relative_to(ROOT)}:{line} imports {name}"
+            own = room[0] != "fixtures" or room[:2] == ["fixtures", "second"]
+            assert own, f"{path.relative_to(ROOT)}:{line} imports {name}"
+    assert seen > 0
+
+
+def test_nobody_imports_the_second_implementation() -> None:
+    for program in (*PROGRAMS, "fixtures"):
+        for path in _sources(program):
+            if path.is_relative_to(ROOT / SECOND):
+                continue
+            for line, name in _imports(path):
+                assert not name.startswith("fixtures.second"), f"{path.relative_to(ROOT)}:{line}"
 
 
 @pytest.mark.parametrize("library", HOMES)
