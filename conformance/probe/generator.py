@@ -22,6 +22,8 @@ import hypothesis
 import requests
 import schemathesis
 from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.internal.cache import LRUCache
+from hypothesis.internal.conjecture import providers
 from schemathesis.config import SanitizationConfig
 from schemathesis.generation import GenerationMode
 from schemathesis.generation.case import Case as GenericCase
@@ -44,6 +46,9 @@ _METHODS_TRIED = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 Case = GenericCase[Any]
 
 _BASE = "http://target"
+
+# As many as Hypothesis itself keeps.
+_CONSTANTS = 1024
 _MODES = {True: GenerationMode.POSITIVE, False: GenerationMode.NEGATIVE}
 
 
@@ -169,9 +174,22 @@ _SHRINKING = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
 
 @contextmanager
 def _engine() -> Iterator[None]:
-    with _ENGINE:
+    with _ENGINE, _without_local_constants():
         _quieten()
         yield
+
+
+@contextmanager
+def _without_local_constants() -> Iterator[None]:
+    """Hypothesis draws constants out of the modules that are loaded; a seed would mean something else in each
+    process. It has no setting for that."""
+    hidden: Any = providers
+    kept = hidden._get_local_constants, hidden.CONSTANTS_CACHE
+    hidden._get_local_constants, hidden.CONSTANTS_CACHE = hidden.Constants, LRUCache(_CONSTANTS)
+    try:
+        yield
+    finally:
+        hidden._get_local_constants, hidden.CONSTANTS_CACHE = kept
 
 
 @cache

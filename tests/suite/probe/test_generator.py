@@ -1,5 +1,8 @@
 """Drafts: one seed means one list of them, distinct, from every phase; shrinking asks and finds less."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 from conformance.probe.draft import Draft, Phase
@@ -16,6 +19,14 @@ def made(seed: int) -> tuple[Draft, ...]:
 def test_a_seed_means_one_list() -> None:
     assert made(5) == made(5)
     assert made(5) != made(6)
+
+
+def test_what_else_is_loaded_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made(5)
+    (tmp_path / "busproof_other.py").write_text("WORDS = ['kettle', 'teapot', 7719, 8861, 991.25]\n" * 40)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("busproof_other")
+    assert made(5) == before
 
 
 def test_every_phase_has_its_share_and_nothing_is_sent_twice() -> None:
