@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 
 .DEFAULT_GOAL := help
-.PHONY: help certify test lint bench crash mutants nginx clean
+.PHONY: help certify certify-real test lint bench crash mutants nginx clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ $(READY): requirements.txt pyproject.toml
 certify: $(READY)  ## certify the reference server: one run unwired, one run wired
 	$(BIN)/busproof run --reference --profile descoped --out $(RUNS)/descoped
 	$(BIN)/busproof run --reference --out $(RUNS)/core
+
+certify-real: $(READY)  ## certify two replicas over a real Postgres and a real NATS, engines killed on the way
+	$(BIN)/python -m tests.services.certify --out $(RUNS)/real
 
 test: $(READY)  ## the ordinary tests
 	$(BIN)/pytest -n 2 --dist loadfile

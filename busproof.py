@@ -22,6 +22,10 @@ def _serve() -> click.Command:
     return _load("reference_server.__main__", "serve_command")
 
 
+def _relay() -> click.Command:
+    return _load("reference_server.__main__", "relay_command")
+
+
 def _broken() -> click.Command:
     """Passes everything on: a defect is planted before the server, and so its options, may be imported."""
     launcher = importlib.import_module("fixtures.broken.__main__")
@@ -43,11 +47,13 @@ def _broken() -> click.Command:
 
 
 # The commands that are not the suite's own.
-_ELSEWHERE: Mapping[str, Callable[[], click.Command]] = MappingProxyType({"serve": _serve, "broken": _broken})
+_ELSEWHERE: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
+    {"serve": _serve, "relay": _relay, "broken": _broken}
+)
 
 
 class _Commands(click.Group):
-    """The suite's commands, `serve` and `broken`."""
+    """The suite's commands, `serve`, `relay` and `broken`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command by name."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +14,6 @@ import trio
 from reference_server import logs, serve, settings
 from reference_server.settings import ROWS, Row, Settings, SettingsRefused
 
-PROGRAM = "busproof serve"
 # suite.md: 2 says that usage or configuration was refused; 1 that the server ended on a defect.
 REFUSED = 2
 CRASHED = 1
@@ -90,6 +89,27 @@ def serve_command(config: str | None, **flags: object) -> None:
     raise SystemExit(_serve(chosen, resume))
 
 
+@main.command("relay", cls=_ServeCommand, short_help="Carry the outbox to the log, and nothing else.")
+@click.option("--config", metavar="FILE", help="TOML file of settings, named as the flags with _ for -.")
+@_with_options
+def relay_command(config: str | None, **flags: object) -> None:
+    """Run a relay between Postgres and NATS until SIGTERM or SIGINT, with health and metrics at its port.
+
+    Any number may run: one of them relays, the others stand by. Options and secrets are those of `serve`.
+    """
+    try:
+        chosen = settings.resolve(flags, os.environ, _document(config), config or "")
+    except SettingsRefused as refusal:
+        _refuse(refusal)
+    raise SystemExit(_run(chosen, lambda: _relay(chosen)))
+
+
+async def _relay(chosen: Settings) -> None:
+    from reference_server import relaying  # noqa: PLC0415  # what serves a file does not need it
+
+    await relaying.run(chosen, lambda url: serve.tell_ready(chosen, url))
+
+
 def _document(path: str | None) -> bytes | None:
     if path is None:
         return None
@@ -100,11 +120,16 @@ def _document(path: str | None) -> bytes | None:
 
 
 def _serve(chosen: Settings, resume: serve.Resume | None) -> int:
+    return _run(chosen, lambda: serve.run(chosen, resume))
+
+
+def _run(chosen: Settings, program: Callable[[], Awaitable[serve.Resume | None]]) -> int:
+    """Run one of the two programs to its end; the process's exit code."""
     os.umask(_OWNER_ALONE)
     writer = logs.Writer(sys.stderr.buffer)
     logs.configure(chosen.log_format, chosen.log_level, writer)
     try:
-        left = trio.run(serve.run, chosen, resume)
+        left = trio.run(program)
     except BaseException as failure:
         refusal = _refusal_in(failure)
         if refusal is None and not isinstance(failure, KeyboardInterrupt):
@@ -126,8 +151,13 @@ def _refusal_in(failure: BaseException) -> SettingsRefused | None:
 
 def _refuse(refusal: SettingsRefused) -> NoReturn:
     with suppress(BrokenPipeError):
-        print(f"{PROGRAM}: {refusal}", file=sys.stderr, flush=True)  # noqa: T201  # the one line for the operator
+        print(f"busproof {_program()}: {refusal}", file=sys.stderr, flush=True)  # noqa: T201  # the one line for the operator
     raise SystemExit(REFUSED)
+
+
+def _program() -> str:
+    context = click.get_current_context(silent=True)
+    return "serve" if context is None or context.info_name is None else context.command.name or "serve"
 
 
 def _become(left: serve.Resume) -> int:

@@ -30,7 +30,7 @@ from reference_server.wire.dates import Dates
 from reference_server.wire.router import Router
 from reference_server.wire.site import Answered, Budget, Site
 
-__all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire", "opened"]
+__all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire", "opened", "relay_over"]
 
 # OUT-4 bounds a batch by one tick; this share of it leaves producers their turn.
 _BATCH_SHARE = 0.25
@@ -68,7 +68,7 @@ def build(settings: Settings, ports: Ports) -> Application:
     reconciler = Reconciler(ports.store, ports.heard)
     hub = _hub(settings, ports, reconciler)
     ports.head.follow(hub.reader.wait_head)
-    relay = _relay(settings, ports)
+    relay = relay_over(settings, ports)
     ports.on_outbox_written(relay.wake)
     script, ring = Script(), Ring()
 
@@ -143,7 +143,8 @@ def _hub(settings: Settings, ports: Ports, reconciler: Reconciler) -> Hub:
     )
 
 
-def _relay(settings: Settings, ports: Ports) -> Relay:
+def relay_over(settings: Settings, ports: Ports) -> Relay:
+    """The relay between these ports' outbox and log."""
     batch = Batch(
         log=ports.log,
         keyring=ports.keyring,

@@ -129,6 +129,12 @@ async def _seed(plan: seed.Seed, settings: Settings, ports: Ports) -> seeding.Fa
 def _tell_ready(settings: Settings, url: str, facts: seeding.Facts) -> None:
     if settings.credentials_file is not None:
         seeding.write(settings.credentials_file, facts, url)
+    tell_ready(settings, url)
+    _log.info("server_ready", url=url, store=settings.store, unwired=sorted(settings.unwire))
+
+
+def tell_ready(settings: Settings, url: str) -> None:
+    """Write the ready file, and the same line on standard output. Raises SettingsRefused."""
     ready = msgspec.json.encode({"url": url, "pid": os.getpid(), "version": release.read().version})
     if settings.ready_file is not None:
         try:
@@ -137,7 +143,6 @@ def _tell_ready(settings: Settings, url: str, facts: seeding.Facts) -> None:
             raise SettingsRefused(f"{settings.ready_file}: cannot be written: {trouble.strerror}") from None
     with suppress(OSError):  # whoever waited for the first life's line need not stay for the next one's
         os.write(1, ready + b"\n")
-    _log.info("server_ready", url=url, store=settings.store, unwired=sorted(settings.unwire))
 
 
 # ---- sockets

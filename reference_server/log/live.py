@@ -83,6 +83,7 @@ class LiveTail:
 
     async def stop(self) -> None:
         """Have the server forget the consumer; what cannot be told it forgets by itself."""
+        self._link.on_lost.discard(self._on_lost)
         with trio.CancelScope(shield=True), suppress(Unavailable, APIError):
             await self._link.call(self._unsubscribe)
 
@@ -113,6 +114,7 @@ class LiveTail:
 
     async def _subscribe(self) -> None:
         client = self._link.client
+        self._link.on_lost.add(self._on_lost)
         inbox = client.new_inbox()
         self._subscription = await client.subscribe(inbox, cb=self._on_message, pending_bytes_limit=-1)
         config = ConsumerConfig(
@@ -132,6 +134,10 @@ class LiveTail:
     async def _unsubscribe(self) -> None:
         await self._subscription.unsubscribe()
         await self._link.stream.delete_consumer(subjects.STREAM, self._name)
+
+    def _on_lost(self) -> None:
+        """The server may forget a consumer that nobody listens to, and does so when it restarts."""
+        self._cross(lost=True)
 
     async def _on_message(self, message: Msg) -> None:
         headers = message.headers or {}

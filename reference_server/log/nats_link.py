@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,9 +55,12 @@ class NatsLink:
     What nats-py raises comes out as Unavailable, but for APIError: that is an answer.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: Client) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, client: Client, lost: set[Callable[[], None]]
+    ) -> None:
         self._loop = loop
         self.client = client
+        self.on_lost = lost  # called in the asyncio thread whenever the connection breaks
         self.stream: JetStreamContext = client.jetstream(
             timeout=ANSWER_SECONDS, publish_async_max_pending=PUBLISHES_AT_ONCE
         )
@@ -116,15 +119,23 @@ async def linked(place: NatsPlace) -> AsyncIterator[NatsLink]:
     thread = threading.Thread(target=loop.run_forever, name="nats", daemon=True)
     thread.start()
     client: Client | None = None
+    lost: set[Callable[[], None]] = set()
     try:
-        client = await trio.to_thread.run_sync(lambda: _connected(loop, place), abandon_on_cancel=True)
-        yield NatsLink(loop, client)
+        client = await trio.to_thread.run_sync(lambda: _connected(loop, place, lost), abandon_on_cancel=True)
+        yield NatsLink(loop, client, lost)
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(lambda: _end(loop, thread, client))
 
 
-def _connected(loop: asyncio.AbstractEventLoop, place: NatsPlace) -> Client:
+def _connected(
+    loop: asyncio.AbstractEventLoop, place: NatsPlace, lost: Collection[Callable[[], None]]
+) -> Client:
+    async def disconnected() -> None:
+        _log.warning("nats_disconnected")
+        for tell in tuple(lost):
+            tell()
+
     async def connect() -> Client:
         return await nats.connect(
             place.url,
@@ -139,7 +150,7 @@ def _connected(loop: asyncio.AbstractEventLoop, place: NatsPlace) -> Client:
             max_outstanding_pings=_PINGS_UNANSWERED,
             pending_size=_PENDING_BYTES,
             error_cb=_heard_error,
-            disconnected_cb=_disconnected,
+            disconnected_cb=disconnected,
             reconnected_cb=_reconnected,
         )
 
@@ -173,10 +184,6 @@ def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread, client: Clie
 
 async def _heard_error(failure: Exception) -> None:
     _log.debug("nats_trouble", kind=type(failure).__name__)
-
-
-async def _disconnected() -> None:
-    _log.warning("nats_disconnected")
 
 
 async def _reconnected() -> None:

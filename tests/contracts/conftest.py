@@ -1,12 +1,12 @@
 """The real engines that adapters are held against: one of each for a whole run."""
 
-import socket
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
 
 from tests.services import nats, postgres
+from tests.services.ports import free_port
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +34,3 @@ def nats_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nats.Nats]
     """A real NATS with JetStream, started once."""
     with nats.running(tmp_path_factory.mktemp("nats"), free_port()) as engine:
         yield engine
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
