@@ -131,7 +131,8 @@ def _explained(check: Check, known: registry.Registry, data: Catalogue) -> Seque
     scenario = known.scenarios[check.scenario]
     kills = data.checks[check.id].kills if check.id in data.checks else ()
     lines = [f"{check.id}: {check.title}", f"profile {check.profile}, scenario {check.scenario}"]
-    lines.append(f"needs {scenario.grade.name}, effect {scenario.effect.value}")
+    needs = ", ".join((scenario.grade.name, *sorted(scenario.needs)))
+    lines.append(f"needs {needs}, effect {scenario.effect.value}")
     lines.append(f"budget {scenario.budget_seconds:g} s: {scenario.budget_reason}")
     for name in check.clauses:
         clause = data.clauses.get(name)

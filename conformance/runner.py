@@ -80,17 +80,23 @@ def vault_for(target: Target, order: Order) -> Vault:
     return vault
 
 
-def claims_for(target: Target, order: Order, verbs: frozenset[str]) -> Claims:
+def claims_for(target: Target, order: Order, powers: frozenset[str]) -> Claims:
     """What this run may rely on."""
     effects = reach.effects(target, order.allow)
-    grade, reasons = reach.grade(target, verbs, effects)
-    return Claims(profiles=order.profiles, grade=grade, effects=effects, grade_reasons=reasons)
+    grade, reasons = reach.grade(target, powers, effects)
+    return Claims(
+        profiles=order.profiles,
+        grade=grade,
+        effects=effects,
+        grade_reasons=reasons,
+        lacks=reach.lacks(powers),
+    )
 
 
 def plan(target: Target, order: Order, suite: Suite) -> tuple[Claims, Plan]:
-    """The plan of a run without sending anything; a driver is taken to offer all verbs."""
-    verbs = frozenset(drivers.VERBS) if target.driver.kind in ("command", "socket") else frozenset[str]()
-    claims = claims_for(target, order, verbs)
+    """The plan of a run without sending anything; a driver is taken to have all powers."""
+    powers = reach.ALL_POWERS if target.driver.kind in ("command", "socket") else frozenset[str]()
+    claims = claims_for(target, order, powers)
     return claims, expand(suite.registry, claims, seed=order.seed, select=order.select)
 
 
@@ -102,7 +108,7 @@ async def run(
     clock = RunClock()
     async with AsyncExitStack() as stack:
         driver, fault = await _driver(target, stack)
-        claims = claims_for(target, order, driver.verbs)
+        claims = claims_for(target, order, driver.powers)
         planned = expand(suite.registry, claims, seed=order.seed, select=order.select)
         session = Session(
             suite=suite.catalogue, registry=suite.registry, plan=planned, folder=folder, progress=progress

@@ -12,7 +12,7 @@ from conformance.catalogue.load import Catalogue
 from conformance.check.expand import Plan
 from conformance.check.model import Check, Effect, Grade, Scenario
 from conformance.check.registry import Registry
-from conformance.probe import honesty, ledger
+from conformance.probe import honesty, ledger, powers
 from conformance.probe import identity as identities
 from conformance.probe.ledger import FileLedger
 from conformance.probe.stage import Stage
@@ -26,7 +26,8 @@ from conformance.verdict.lattice import Verdict
 from conformance.verdict.result import Attempt, CheckResult
 
 # Scenarios of the run's own; their names cannot be those of checks' scenarios, which have no dot.
-FIRST, LAST, PULSE, HONESTY, CLEANUP = "run.first", "run.last", "run.pulse", "run.honesty", "run.cleanup"
+FIRST, LAST, PULSE, CLEANUP = "run.first", "run.last", "run.pulse", "run.cleanup"
+HONESTY, POWERS = "run.honesty", "run.powers"
 
 # A restarted server is back within this; one that is not is gone.
 PULSE_SECONDS = 10.0
@@ -106,13 +107,17 @@ class Session:
         places = trio.CapacityLimiter(acting.WORKING_AT_ONCE)
         async with trio.open_nursery() as nursery:
             if self._examines(kit):
-                nursery.start_soon(self._examine, kit)
+                nursery.start_soon(self._examine, HONESTY, honesty.examine, kit)
             for scenario in self.plan.together:
                 nursery.start_soon(self._together, scenario, kit, places, again)
                 # Each gets to its first wait before the next begins, so that a seed means one order.
                 await trio.lowlevel.checkpoint()
         for scenario in sorted(again, key=lambda each: each.name):
             await self._one(scenario, kit, attempt=_ATTEMPTS)
+        if self.plan.alone and kit.driver.verbs and not self._gone:
+            await self._examine(POWERS, powers.examine, kit)
+        if self._lies:
+            return  # whatever a fault verb were said to show, nothing would be known
         for scenario in (*self.plan.alone, *self.plan.last):
             if await self._one(scenario, kit, attempt=1):
                 await self._one(scenario, kit, attempt=_ATTEMPTS)
@@ -139,6 +144,7 @@ class Session:
             gathered = await trio.to_thread.run_sync(scenario.gathers, others, acted.transcript)
             acted = replace(acted, transcript=gathered)
         name = self._store(acted)
+        self._lies += honesty.lies(acted.transcript)
         if acted.refused and not await self._pulse(kit):
             self._lose(scenario)
         self.evidence[scenario.name] = acted.transcript
@@ -230,13 +236,12 @@ class Session:
         needed = any(each.grade > Grade.G0 and each.effect is not Effect.READ for each in self.plan.acted)
         return needed and "publish" in kit.driver.verbs and Effect.WRITE_OWN in kit.claims.effects
 
-    async def _examine(self, kit: Kit) -> None:
-        acted = await acting.act(_own(HONESTY, honesty.examine), kit)
+    async def _examine(self, name: str, exam: Callable[[Stage], Awaitable[None]], kit: Kit) -> None:
+        acted = await acting.act(_own(name, exam), kit)
         self._store(acted)
         if acted.obstacle is Verdict.HARNESS_ERROR:
-            self._lies = (f"driver: {acted.reason}",)
-        else:
-            self._lies = honesty.lies(acted.transcript)
+            self._lies += (f"driver: {acted.reason}",)
+        self._lies += honesty.lies(acted.transcript)
 
     def _distrust(self) -> None:
         """With a driver that lies, nothing is known about the target: its failures may be the driver's."""

@@ -83,6 +83,8 @@ def _lack(scenario: Scenario, claims: Claims) -> str:
     if scenario.grade > claims.grade:
         reasons = f" ({'; '.join(claims.grade_reasons)})" if claims.grade_reasons else ""
         return f"needs {scenario.grade.name}, the target gives {claims.grade.name}{reasons}"
+    if missing := sorted(scenario.needs & claims.lacks):
+        return f"needs {', '.join(missing)}, which the driver does not offer"
     if scenario.effect not in claims.effects:
         return f"its effect is {scenario.effect.value}, which is not allowed on this target"
     return ""

@@ -8,6 +8,7 @@ import trio
 from conformance.check import acts, reading
 from conformance.check.descoped import CODE
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
+from conformance.probe import honesty
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Ending, Transcript
 
@@ -151,7 +152,8 @@ async def act_restart(stage: Stage) -> None:
         await acts.say(stage, node, 2)
         await acts.heard(probe, 2)
         await stage.driver.restart()
-        await probe.ended()
+        over = await probe.ended()
+        honesty.effect(stage, "restart", seen=over, missing="a stream that was open went on")
     await acts.say(stage, node, 3)
     async with stage.stream(RESUMED, identity="restart_node", cursor=cursor) as probe:
         await acts.heard(probe, 3)
@@ -179,9 +181,9 @@ def judge_cursor_kept(transcript: Transcript) -> Iterator[Finding]:
 
 
 _ACTS = (
-    ("unwired", act_unwired, 20, "eight ports, three answers each, each at once"),
-    ("outage", act_outage, 24, "two commits, a refusal, and ten seconds for the log to return"),
-    ("restart", act_restart, 60, "a server may take its grace period to stop and some seconds to start"),
+    ("unwired", act_unwired, (), 20, "eight ports, three answers each, each at once"),
+    ("outage", act_outage, (), 24, "two commits, a refusal, and ten seconds for the log to return"),
+    ("restart", act_restart, ("restart",), 60, "a server takes a grace period to stop and seconds to start"),
 )
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
@@ -192,8 +194,9 @@ SCENARIOS: tuple[Scenario, ...] = tuple(
         budget_seconds=seconds,
         budget_reason=reason,
         act=act,
+        needs=frozenset(needs),
     )
-    for name, act, seconds, reason in _ACTS
+    for name, act, needs, seconds, reason in _ACTS
 )
 
 _ROWS = (
@@ -228,11 +231,18 @@ _ROWS = (
         "SSE-008",
         "A stopping server ends streams at a frame boundary",
         "SSE-8",
-        "stream",
+        "durability",
         "restart",
         judge_stopped,
     ),
-    ("CUR-017", "A cursor means the same after a restart", "CUR-7", "replay", "restart", judge_cursor_kept),
+    (
+        "CUR-017",
+        "A cursor means the same after a restart",
+        "CUR-7",
+        "durability",
+        "restart",
+        judge_cursor_kept,
+    ),
 )
 
 CHECKS: tuple[Check, ...] = tuple(

@@ -17,8 +17,9 @@ __all__ = ["CannotJudge", "Check", "Effect", "Evidence", "Finding", "Grade", "Sc
 class Scenario:
     """An act: drives the target through a Stage, which records. Never judges.
 
-    `requests` bounds what it sends, where that is not a handful. `gathers` makes it the last of all: it
-    chooses, out of every other transcript of the run, the exchanges that its own then holds, too.
+    `needs` are powers of a driver beyond its grade (`reach.BEYOND`). `requests` bounds what it sends, where
+    that is not a handful. `gathers` makes it the last of all: it chooses, out of every other transcript of
+    the run, the exchanges that its own then holds, too.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Scenario:
     budget_seconds: float
     budget_reason: str
     act: Callable[["Stage"], Awaitable[None]]
+    needs: frozenset[str] = frozenset()
     requests: int | None = None
     gathers: Callable[[Iterable[Transcript], Transcript], Transcript] | None = None
 

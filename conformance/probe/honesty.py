@@ -11,7 +11,12 @@ SEEN_SECONDS = 3.0
 # GATE-15 and drop_streams end a stream within 5 s.
 ENDED_SECONDS = 5.0
 
-_PUBLISHED, _DROPPED = "honesty.published", "honesty.dropped"
+_PUBLISHED, _DROPPED, _EFFECT = "honesty.published", "honesty.dropped", "honesty.effect"
+
+
+def effect(stage: Stage, verb: str, *, seen: bool, missing: str) -> None:
+    """Notes whether a verb that was answered had its effect; without it `missing` is what was seen."""
+    stage.mark(_EFFECT, verb=verb, seen=seen, missing=missing)
 
 
 async def examine(stage: Stage) -> None:
@@ -50,5 +55,10 @@ def lies(transcript: Transcript) -> tuple[str, ...]:
         "the driver said that it ended the Node's streams, and the stream went on"
         for mark in transcript.marked(_DROPPED)
         if mark.facts["told"] and not mark.facts["over"]
+    ]
+    found += [
+        f"the driver said that it did {mark.facts['verb']!r}, but {mark.facts['missing']}"
+        for mark in transcript.marked(_EFFECT)
+        if not mark.facts["seen"]
     ]
     return tuple(found)

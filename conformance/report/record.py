@@ -12,6 +12,7 @@ from conformance.check.registry import Registry
 from conformance.probe.identity import TargetIdentity
 from conformance.probe.transcript import Transcript
 from conformance.schemas import validate
+from conformance.target import reach
 from conformance.target.model import Claims, Target
 from conformance.verdict import exits
 from conformance.verdict.lattice import Verdict
@@ -73,6 +74,15 @@ def closed(record: RunRecord) -> dict[str, Any]:
         "clauses": [_clause(name, verdict, record) for name, verdict in record.whole.clauses.items()],
         "profiles": [_profile(each) for each in record.whole.profiles],
         "out_of_reach": out_of_reach(record),
+        "untested": [
+            {
+                "power": each.power,
+                "checks": list(each.checks),
+                "clauses": list(each.clauses),
+                "in_part": list(each.in_part),
+            }
+            for each in untested(record)
+        ],
         "left_over": list(record.left_over),
         "footer": {
             "finished": _instant(record.opening.started + record.seconds),
@@ -112,6 +122,43 @@ def out_of_reach(record: RunRecord) -> list[str]:
         for name, verdict in record.whole.clauses.items()
         if verdict in undecided and name in clauses and clauses[name].binding
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untested:
+    """What the lack of one power of the driver leaves untested: MUSTs whole, and MUSTs seen otherwise too."""
+
+    power: str
+    checks: tuple[str, ...]
+    clauses: tuple[str, ...]
+    in_part: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """In one line."""
+        parts = [", ".join(self.clauses)] if self.clauses else []
+        parts += [f"in part {', '.join(self.in_part)}"] if self.in_part else []
+        checks = f" ({', '.join(self.checks)})" if self.checks else ""
+        return f"for want of {self.power!r}: {'; '.join(parts)}{checks}"
+
+
+def untested(record: RunRecord) -> list[Untested]:
+    """What the driver's lacks leave untested, whatever profile it belongs to: named, and never green."""
+    known, decided = record.registry, record.whole.clauses
+    seen = {name for name, verdict in decided.items() if verdict in (Verdict.PASS, Verdict.FAIL)}
+    found = []
+    for power in sorted(record.opening.claims.lacks):
+        needing = [each for each in known.checks.values() if power in known.scenarios[each.scenario].needs]
+        named = sorted({*reach.BEYOND[power], *(name for each in needing for name in each.clauses)})
+        found.append(
+            Untested(
+                power=power,
+                checks=tuple(sorted(each.id for each in needing)),
+                clauses=tuple(name for name in named if name not in seen),
+                in_part=tuple(name for name in named if name in seen),
+            )
+        )
+    return found
 
 
 def _header(opening: Opening) -> dict[str, Any]:

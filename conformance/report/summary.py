@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from conformance.report import failure
-from conformance.report.record import RunRecord, out_of_reach
+from conformance.report.record import RunRecord, out_of_reach, untested
 from conformance.verdict.exits import EXITS
 from conformance.verdict.lattice import GREEN, Verdict
 
@@ -33,6 +33,11 @@ def _lines(record: RunRecord) -> Iterator[str]:
     if undecided := out_of_reach(record):
         yield ""
         yield f"MUSTs that this run could not decide: {', '.join(undecided)}."
+    if lacks := untested(record):
+        yield ""
+        yield "## Not tested"
+        yield ""
+        yield from (f"- {each.line}" for each in lacks)
     if record.left_over:
         yield ""
         yield "Left over on the target: " + "; ".join(record.left_over) + "."

@@ -12,7 +12,7 @@ from rich.table import Table
 from conformance.check.expand import Plan
 from conformance.check.model import Check, Scenario
 from conformance.report import failure
-from conformance.report.record import Opening, RunRecord, out_of_reach
+from conformance.report.record import Opening, RunRecord, out_of_reach, untested
 from conformance.verdict.exits import EXITS
 from conformance.verdict.lattice import Verdict
 from conformance.verdict.result import CheckResult
@@ -162,6 +162,7 @@ def conclusion(record: RunRecord) -> list[str]:
     lines += [f"left over: {each}" for each in record.left_over]
     if undecided := out_of_reach(record):
         lines.append(f"MUSTs not decided: {', '.join(undecided)}")
+    lines += [f"not tested {each.line}" for each in untested(record)]
     lines += [f"because {reason}" for reason in record.whole.reasons if not _told(reason, record)]
     row = EXITS[record.whole.outcome]
     lines.append(

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,6 +33,9 @@ VERBS = (
     "answer",
 )
 
+# What `stop` and `start` can be told; a driver whose server has but one of them says so in its hello.
+STOPS = ("log", "database")
+
 # A verb that has to wait for a process to come up; all others act on what runs.
 _SLOW_VERBS = frozenset({"restart", "start"})
 VERB_SECONDS = 10.0
@@ -49,10 +52,17 @@ MAX_LINE = 16 * 1024 * 1024
 STOP_SECONDS = 5.0
 
 
+def powers(verbs: Set[str], stops: Iterable[str]) -> frozenset[str]:
+    """What these verbs can do: each is a power of its own, but `stop` and `start` are one for each thing."""
+    pairs = (f"stop {each}" for each in stops) if {"stop", "start"} <= verbs else ()
+    return frozenset(verbs - {"stop", "start"}).union(pairs)
+
+
 class NoDriver:
     """Can make nothing happen."""
 
     verbs: frozenset[str] = frozenset()
+    powers: frozenset[str] = frozenset()
 
     async def call(self, verb: str, parameters: Facts) -> Facts:
         """Refuses every verb."""
@@ -67,6 +77,7 @@ class LineDriver:
         self._lock = trio.Lock()
         self._next = 0
         self.verbs: frozenset[str] = frozenset()
+        self.powers: frozenset[str] = frozenset()
         self.grade = "G0"
         self.name = ""
 
@@ -80,6 +91,8 @@ class LineDriver:
         self.name, self.grade = str(result["name"]), str(result["grade"])
         verbs = result["verbs"]
         self.verbs = frozenset(verbs if isinstance(verbs, list) else ())
+        stops = result.get("stops", STOPS)
+        self.powers = powers(self.verbs, stops if isinstance(stops, list) else STOPS)
 
     async def call(self, verb: str, parameters: Facts) -> Facts:
         """The result of a verb; CannotAct if the driver refuses it, DriverFault if it breaks the protocol."""

@@ -63,9 +63,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a run may rely on: the profiles asked for, the grade reached, the effects allowed."""
+    """What a run may rely on: the profiles asked for, the grade reached, the effects allowed.
+
+    `lacks` are the powers beyond the grade that the driver does not have (`reach.BEYOND`).
+    """
 
     profiles: tuple[str, ...]
     grade: Grade
     effects: frozenset[Effect]
     grade_reasons: tuple[str, ...] = ()
+    lacks: frozenset[str] = frozenset()

@@ -1,16 +1,26 @@
 """How far a target lets itself be moved, and what a run may do to it: grades and effects, and why."""
 
 import ipaddress
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from conformance.target.grade import Effect, Grade
 from conformance.target.model import Target
 
-# The verbs that together make G3 (suite.md, "Target and driver").
-FAULT_VERBS = frozenset(
-    {"restart", "stop", "start", "evict", "advance_clock", "wire", "signing_key", "drop_streams"}
+# The powers that together make G3 (suite.md, "Target and driver"): what any server can be made to do.
+FAULT_POWERS = frozenset({"stop log", "evict", "advance_clock", "wire", "signing_key", "drop_streams"})
+
+# Powers that presuppose something kept outside the process, and the MUSTs that only they can show whole. A
+# scenario names those that it needs, and belongs to the profile `durability`; a report names what a driver
+# without them leaves untested.
+BEYOND: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "restart": ("SSE-8", "CUR-7"),
+        "stop database": ("GATE-11", "PULL-5", "OUT-8"),
+    }
 )
+ALL_POWERS = FAULT_POWERS | BEYOND.keys() | {"publish"}
 
 # A deployment that somebody uses gets GETs, on few connections, and not many of them (suite.md, "Safe on a
 # live deployment"); what we may write on takes what the checks need.
@@ -47,16 +57,21 @@ def limits(target: Target, may: Set[Effect]) -> tuple[int, int]:
     return LIVE_REQUESTS, OWN_CONNECTIONS if Effect.WRITE_OWN in may else LIVE_CONNECTIONS
 
 
-def grade(target: Target, verbs: Set[str], may: Set[Effect]) -> tuple[Grade, tuple[str, ...]]:
+def lacks(powers: Set[str]) -> frozenset[str]:
+    """The powers beyond G3 that a driver does not have."""
+    return frozenset(BEYOND.keys() - powers)
+
+
+def grade(target: Target, powers: Set[str], may: Set[Effect]) -> tuple[Grade, tuple[str, ...]]:
     """The grade, and for each grade below G3 what it lacks."""
     operator = target.identity("operator") is not None
     writing = operator and Effect.WRITE_OWN in may
     nodes = any(each.node_id for each in target.identities.values())
-    lacking = sorted(FAULT_VERBS - verbs)
+    lacking = sorted(FAULT_POWERS - powers)
     steps = (
         (
             Grade.G1,
-            writing or "publish" in verbs,
+            writing or "publish" in powers,
             "no operator that may write, and no driver that can publish",
         ),
         (Grade.G2, writing or nodes, "no Node whose snapshot could be read"),
