@@ -83,7 +83,12 @@ def rebase(fold: Fold, snapshot: bytes) -> Fold:
 
 def differences(fold: Fold, snapshot: bytes) -> tuple[Difference, ...]:
     """The compared blocks in which the fold and a pull differ."""
-    folded, pulled = _blocks(fold), _blocks(start(snapshot))
+    return between(fold, start(snapshot))
+
+
+def between(fold: Fold, other: Fold) -> tuple[Difference, ...]:
+    """The compared blocks in which two folds differ; the other stands for what was pulled."""
+    folded, pulled = _blocks(fold), _blocks(other)
     return tuple(
         Difference(block=name, folded=folded[name], pulled=pulled[name])
         for name in folded

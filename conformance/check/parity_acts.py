@@ -14,7 +14,7 @@ from types import MappingProxyType
 import trio
 
 from conformance.check import acts, reading
-from conformance.check.parity_steps import Kind, Silence, Step, Steps, walked
+from conformance.check.parity_steps import History, Kind, Silence, Step, walked
 from conformance.probe.frames import Frame
 from conformance.probe.node import NodeHandle
 from conformance.probe.obstacle import CannotAct
@@ -49,13 +49,13 @@ class Lost(Exception):
 
 
 class Walk:
-    """One history while it is acted; `name` is its Domain's and begins each of its labels."""
+    """One history while it is acted; its name is its Domain's and begins each of its labels."""
 
-    def __init__(self, stage: Stage, name: str, seed: int, *, witnessed: bool) -> None:
+    def __init__(self, stage: Stage, history: History) -> None:
         self._stage = stage
-        self._name = name
-        self._rng = random.Random(f"walk:{seed}")  # noqa: S311  # to be repeatable
-        self._witnessed = witnessed
+        self._history = history
+        self._name = history.name
+        self._rng = random.Random(f"walk:{history.seed}")  # noqa: S311  # to be repeatable
         self._count = 0
         self._node: NodeHandle
         self._beacon: NodeHandle
@@ -63,32 +63,30 @@ class Walk:
         self._entries: set[tuple[str, str]] = set()
         self._stream: AsyncExitStack | None = None
         self._probe: StreamProbe
-        self._witness: StreamProbe | None = None
+        self._witness: StreamProbe
         self._cursor: str | None = None
         self._how = FIRST
         self._silence = Silence(state="")
         self._now = datetime.now(UTC)
 
-    async def walk(self, steps: Steps, seed: int) -> bool:
-        """Acts the history and compares; False if it ended early. Raises CannotAct."""
-        told = [str(step) for step in steps]
-        self._stage.mark(HISTORY, history=self._name, seed=seed, steps=told)
+    async def walk(self) -> None:
+        """Acts the history and compares, until its end or until a marker is lost. Raises CannotAct."""
+        told = [str(step) for step in self._history.steps]
+        self._stage.mark(HISTORY, history=self._name, seed=self._history.seed, steps=told)
         await self._settle_in()
         async with AsyncExitStack() as stack:
             try:
                 await self._open()
-                if self._witnessed:
-                    await self._bring_witness(stack)
+                await self._bring_witness(stack)
                 await self._compare(0)
-                for number, (step, compared) in enumerate(walked(steps), start=1):
+                for number, (step, compared) in enumerate(walked(self._history.steps), start=1):
                     await _TAKES[step.kind](self, step)
                     if compared:
                         await self._compare(number)
             except Lost:
-                return False
+                return
             finally:
                 await self._leave()
-        return True
 
     async def _settle_in(self) -> None:
         await self._stage.fresh_domain(self._name)
@@ -99,7 +97,7 @@ class Walk:
     # ---- the agent -------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """With a cursor the stream goes on; without one keys and snapshot are pulled behind its head (CUR-8)."""
+        """With a cursor the stream goes on; without one keys and snapshot are pulled behind it (CUR-8)."""
         label = self._label("stream")
         stack = AsyncExitStack()
         probe = await stack.enter_async_context(
@@ -147,8 +145,7 @@ class Walk:
             return frame.event == MARKER_EVENT and key in frame.data
 
         heard = await self._probe.until(marks, PATIENCE_SECONDS)
-        if self._witness is not None:
-            await self._witness.until(marks, PATIENCE_SECONDS)
+        await self._witness.until(marks, PATIENCE_SECONDS)
         pulled = await self._pull("pulled to compare")
         self._stage.mark(COMPARED, history=self._name, after=after, key=key, pull=pulled.label)
         if heard is None:

@@ -1,4 +1,4 @@
-"""Reads the record of a history: the fold is made anew out of the recorded bytes, comparison by comparison."""
+"""Reads the record of a history: the fold is made anew out of the recorded bytes, at each comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ ENDPOINT_EVENT = "peer_endpoint_changed"
 class Point:
     """One comparison. `how` the stream began, if this is its first one, else live.
 
-    `differences` are between fold and pull, `from_witness` between fold and the fold of the stream that was
-    never cut; `untrusted` is what the chain of keys says against envelopes since the comparison before.
+    `differences` are between fold and pull, `astray` between fold and that of a stream that was never cut;
+    `untrusted` is what the chain of keys says against envelopes since the comparison before.
     """
 
     after: int
@@ -30,7 +30,7 @@ class Point:
     pulled: Exchange
     differences: tuple[fold.Difference, ...]
     heard: bool
-    agrees_with_witness: bool = True
+    astray: tuple[fold.Difference, ...] = ()
     untrusted: tuple[str, ...] = ()
 
     @property
@@ -119,7 +119,7 @@ def _walked(transcript: Transcript, history: str) -> Iterator[Point]:
         elif stream is not None and mark.name == parity_acts.COMPARED:
             key = str(mark.facts["key"])
             heard = stream.read_to(key)
-            seen = witness is None or not witness.read_to(key) or witness.state == stream.state
+            whole = witness is not None and witness.read_to(key)
             pulled = reading.answered(transcript, str(mark.facts["pull"]))
             yield Point(
                 after=int(str(mark.facts["after"])),
@@ -127,7 +127,7 @@ def _walked(transcript: Transcript, history: str) -> Iterator[Point]:
                 pulled=pulled,
                 differences=fold.differences(stream.state, pulled.body),
                 heard=heard,
-                agrees_with_witness=seen,
+                astray=fold.between(stream.state, witness.state) if whole and witness is not None else (),
                 untrusted=tuple(stream.untrusted),
             )
             stream.untrusted.clear()

@@ -88,11 +88,21 @@ STORMY = Mix(
     weights=MappingProxyType({**_CALM_WEIGHTS, Kind.SIGN: 1, Kind.EVICT: 1}),
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Steps under a name, and the seed that they came from."""
+
+    name: str
+    seed: int
+    steps: Steps
+
+
 # Picks are taken modulo what there is; this many are more than any history makes.
 _PICKS = 1 << 16
 
 
-def history(seed: int, mix: Mix) -> Steps:
+def history(name: str, seed: int, mix: Mix) -> History:
     """The history of that seed: every kind of its mix at least once, and COMPARISONS comparisons or more."""
     rng = random.Random(f"history:{seed}")  # noqa: S311  # to be repeatable
     parts = [*mix.sequences, *((Step(kind=kind),) for kind in mix.weights)]
@@ -100,9 +110,10 @@ def history(seed: int, mix: Mix) -> Steps:
     while comparisons(_flat(parts)) < COMPARISONS:
         parts.append((Step(kind=rng.choices(kinds, weights)[0]),))
     rng.shuffle(parts)
-    return tuple(
+    steps = tuple(
         step if step.pick else Step(kind=step.kind, pick=rng.randrange(1, _PICKS)) for step in _flat(parts)
     )
+    return History(name=name, seed=seed, steps=steps)
 
 
 def comparisons(steps: Sequence[Step]) -> int:
