@@ -24,7 +24,7 @@ from conformance.target import reach
 from conformance.target.grade import Effect
 
 # Requests side by side: two cores are shared with the target and with every other scenario.
-AT_ONCE = 3
+AT_ONCE = 2
 
 # The whole run certifies within 60 s: after so long what is left of the random drafts is left out.
 ENOUGH_SECONDS = 14.0
