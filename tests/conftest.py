@@ -1,4 +1,4 @@
-"""The real engines that adapters are held against: one of each for a whole run."""
+"""Real engines for adapters and relays: one of each for a whole run, started when asked for."""
 
 from collections.abc import Callable, Iterator
 from itertools import count

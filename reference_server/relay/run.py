@@ -49,6 +49,7 @@ class Relay:
         self._tick = tick_seconds
         self._wake = Wake()
         self._next_round = 0.0
+        self._has_cursor = False
         self._cursor: Cursor | None = None  # where our last batch left it
         self._warned: dict[str, float] = {}
         self._log = structlog.get_logger()
@@ -75,6 +76,9 @@ class Relay:
 
     async def carry_once(self) -> bool:
         """One batch; answers whether it left rows that it could have taken. Raises Unavailable."""
+        if not self._has_cursor:
+            await self._store.change((), settling.make_cursor)
+            self._has_cursor = True
         began = time.perf_counter()
         last, self._cursor = self._cursor, None  # whatever comes in between leaves us unsure (OUT-3)
         outcome = await self._store.change((), lambda change: self._batch.carry(change, last))

@@ -31,7 +31,6 @@ _HOLD_CURSOR = (
     .where(_OF_STREAM)
     .with_for_update(skip_locked=True)
 )
-_HAS_CURSOR = select(_cursor.stream).where(_OF_STREAM)
 _MOVE_CURSOR = update(sse_relay_cursor).where(_OF_STREAM)
 _BEGINNING = MappingProxyType(
     {"stream": subjects.STREAM, "last_outbox_id": 0, "last_sequence": 0, "moved_at": 0}
@@ -48,16 +47,16 @@ class Cursor:
     moved_at: int
 
 
+def make_cursor(change: Change) -> None:
+    """Have a cursor to hold; one that is there stays where it is."""
+    upserts.insert_missing(change.connection, sse_relay_cursor, _BEGINNING)
+
+
 def hold_cursor(change: Change) -> Cursor | None:
     """The cursor, locked to the end of the transaction; None while another relay holds it (OUT-4)."""
     held = change.connection.execute(_HOLD_CURSOR).first()
     if held is None:
-        if change.connection.execute(_HAS_CURSOR).first() is not None:
-            return None
-        upserts.insert_missing(change.connection, sse_relay_cursor, _BEGINNING)
-        held = change.connection.execute(_HOLD_CURSOR).first()
-        if held is None:
-            return None
+        return None
     return Cursor(last_outbox_id=held[0], last_sequence=held[1], moved_at=held[2])
 
 

@@ -1,6 +1,7 @@
 """Connections to one Postgres database, set up as the server needs them; every wait has a deadline."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from reference_server.store.refusals import StoreRefused
+from reference_server.store.refusals import OF_DATABASES, StoreRefused
 
 _SCHEMES = ("postgresql", "postgres")
 _PORT = 5432
@@ -82,11 +83,22 @@ class Line:
 
     connection: Connection
     socket: socket.socket
+    is_cut: bool = False
 
     def cut(self) -> None:
-        """End whatever the line is waiting for, from any thread; the line is of no use afterwards."""
+        """End whatever the line is waiting for, from any thread; who uses it closes it then."""
+        self.is_cut = True
         with suppress(OSError):  # it may have ended by itself
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connection, in the thread that used it last."""
+        self.cut()
+        with suppress(*OF_DATABASES):
+            self.connection.invalidate()
+            self.connection.close()
+        if (descriptor := self.socket.detach()) >= 0:  # pg8000 leaves a socket open on which a write failed
+            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

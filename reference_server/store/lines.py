@@ -43,28 +43,18 @@ class Lines:
         """
         async with self._slot():
             line = await self._line()
-            fit = False
             try:
-                result = await self._in_thread(lambda: _done(work, line))
-                fit = True
+                return await self._in_thread(lambda: _done(work, line))
             except trio.Cancelled:
                 line.cut()
                 raise
-            except Unavailable:
-                if line.connection.invalidated:
-                    self._rest()
-                raise
-            except refusals.OF_DATABASES:
-                raise
-            except Exception:
-                fit = True  # the work's own refusal, rolled back
+            except Unavailable as failure:
+                if refusals.is_out_of_reach(failure):
+                    self._close()  # what broke one line broke all that stand idle
                 raise
             finally:
-                if fit and not self._closed:
+                if not line.is_cut:
                     self._idle.append(line)
-                else:
-                    line.cut()
-        return result
 
     async def aclose(self) -> None:
         """Wait for what runs, then close every line."""
@@ -77,10 +67,7 @@ class Lines:
 
     def _close(self) -> None:
         while self._idle:
-            line = self._idle.pop()
-            line.cut()
-            line.connection.invalidate()
-            line.connection.close()
+            self._idle.pop().close()
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -99,13 +86,13 @@ class Lines:
     async def _line(self) -> Line:
         if self._idle:
             return self._idle.pop()
-        if trio.current_time() < self._rests_until:
-            raise Unavailable("the database cannot be reached")
         async with self._dialing:
+            if trio.current_time() < self._rests_until:
+                raise Unavailable("the database cannot be reached")
             try:
                 return await self._in_thread(self._dial)
             except Unavailable:
-                self._rest()
+                self._rests_until = trio.current_time() + _REST_SECONDS
                 raise
 
     def _dial(self) -> Line:
@@ -115,13 +102,15 @@ class Lines:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
 
-    def _rest(self) -> None:
-        """What broke one line broke all that stand idle."""
-        self._rests_until = trio.current_time() + _REST_SECONDS
-        while self._idle:
-            self._idle.pop().cut()
-
 
 def _done(work: Callable[[Line], T], line: Line) -> T:
-    with refusals.as_unavailable():
-        return work(line)
+    """The work's result, or its own refusal, rolled back; a line that failed or was cut is closed."""
+    try:
+        with refusals.as_unavailable():
+            return work(line)
+    except (Unavailable, *refusals.OF_DATABASES):
+        line.cut()
+        raise
+    finally:
+        if line.is_cut:
+            line.close()

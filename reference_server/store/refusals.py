@@ -68,6 +68,13 @@ def trouble_of(failure: BaseException) -> str | None:
     return None
 
 
+def is_out_of_reach(failure: Unavailable) -> bool:
+    """Whether it was the connection that broke, not the database that refused."""
+    cause = failure.__cause__
+    cause = cause.orig if isinstance(cause, DBAPIError) else cause
+    return isinstance(cause, pg8000.exceptions.InterfaceError | OSError)
+
+
 def _trouble_by_state(failure: pg8000.exceptions.DatabaseError) -> str | None:
     told = failure.args[0] if failure.args else None
     state = str(told.get("C", "")) if isinstance(told, Mapping) else ""
