@@ -63,7 +63,7 @@ def test_a_policy_reads_and_renders() -> None:
     assert thresholds.render(thresholds.DEFAULT) == policy("30s", "1m30s", "5m0s")
 
 
-@pytest.mark.parametrize("nothing", [{}, policy("", "", ""), policy("0s", "0", "0h")])
+@pytest.mark.parametrize("nothing", [policy("", "", ""), policy("0s", "0", "0h")])
 def test_nothing_said_is_none(nothing: dict[str, str]) -> None:
     assert thresholds.read(nothing) is None
 
@@ -92,3 +92,12 @@ def test_a_policy_that_does_not_fit(unfit: dict[str, str]) -> None:
     with pytest.raises(Refusal) as caught:
         thresholds.read(unfit)
     assert caught.value.code == "invalid_reachability_policy"
+
+
+@pytest.mark.parametrize(
+    "part", [{}, {"stale_after": "90s"}, {"heartbeat_interval": "30s", "stale_after": "90s"}]
+)
+def test_a_part_of_a_policy_is_refused_also_an_empty_one(part: dict[str, str]) -> None:
+    with pytest.raises(Refusal) as refused:
+        thresholds.read(part)
+    assert refused.value.code == "invalid_reachability_policy"
