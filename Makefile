@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 
 .DEFAULT_GOAL := help
-.PHONY: help certify certify-real test lint bench crash mutants nginx clean
+.PHONY: help certify second certify-real test lint bench crash mutants nginx clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ certify: $(READY)  ## certify the reference server: one run unwired, one run wir
 
 certify-real: $(READY)  ## certify two replicas over a real Postgres and a real NATS, engines killed on the way
 	$(BIN)/python -m tests.services.certify --out $(RUNS)/real
+
+second: $(READY)  ## certify the second implementation through its own driver
+	$(BIN)/python -m fixtures.second.certify --out $(RUNS)/second
 
 test: $(READY)  ## the ordinary tests
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from conformance.catalogue.load import catalogue
+from conformance.check import registry
+from conformance.target import driver as drivers
 from conformance.target import reach
-from conformance.target.driver import VERBS
 from conformance.target.grade import Effect, Grade
 from conformance.target.model import Identity, Target
 
@@ -47,19 +49,21 @@ def test_effects(target: Target, allowed: tuple[str, ...], effects: frozenset[Ef
 
 
 @pytest.mark.parametrize(
-    ("identities", "verbs", "grade"),
+    ("identities", "powers", "grade"),
     [
         ({}, (), Grade.G0),
         (NODE, (), Grade.G0),
         (OPERATOR, (), Grade.G2),
         (NODE, ("publish",), Grade.G2),
         ({}, ("publish",), Grade.G1),
-        (OPERATOR, VERBS, Grade.G3),
-        (OPERATOR, tuple(set(VERBS) - {"evict"}), Grade.G2),
+        (OPERATOR, reach.ALL_POWERS, Grade.G3),
+        (OPERATOR, reach.FAULT_POWERS, Grade.G3),
+        (OPERATOR, reach.ALL_POWERS - {"evict"}, Grade.G2),
+        (OPERATOR, reach.ALL_POWERS - {"stop log"}, Grade.G2),
     ],
 )
-def test_grades(identities: dict[str, Identity], verbs: tuple[str, ...], grade: Grade) -> None:
-    found, reasons = reach.grade(replace(LOCAL, identities=identities), frozenset(verbs), EVERY)
+def test_grades(identities: dict[str, Identity], powers: tuple[str, ...], grade: Grade) -> None:
+    found, reasons = reach.grade(replace(LOCAL, identities=identities), frozenset(powers), EVERY)
     assert found is grade
     assert bool(reasons) is (grade is not Grade.G3)
 
@@ -72,3 +76,30 @@ def test_an_operator_that_may_not_write_gives_no_more_than_reading() -> None:
 def test_a_far_target_gets_few_requests() -> None:
     assert reach.limits(FAR, frozenset({Effect.READ})) == (2_000, 4)
     assert reach.limits(LOCAL, frozenset({Effect.READ, Effect.WRITE_OWN}))[0] > 2_000
+
+
+@pytest.mark.parametrize(
+    ("verbs", "stops", "lacks"),
+    [
+        (drivers.VERBS, drivers.STOPS, set()),
+        (drivers.VERBS, ("log",), {"stop database"}),
+        (tuple(set(drivers.VERBS) - {"restart"}), drivers.STOPS, {"restart"}),
+        (tuple(set(drivers.VERBS) - {"start"}), drivers.STOPS, {"stop database"}),
+        ((), drivers.STOPS, set(reach.BEYOND)),
+    ],
+)
+def test_what_a_driver_lacks_beyond_its_grade(
+    verbs: tuple[str, ...], stops: tuple[str, ...], lacks: set[str]
+) -> None:
+    assert reach.lacks(drivers.powers(frozenset(verbs), stops)) == lacks
+
+
+def test_what_is_beyond_names_clauses_and_is_the_durability_profile() -> None:
+    known = registry.collect()
+    for scenario in known.scenarios.values():
+        assert scenario.needs <= reach.BEYOND.keys()
+        assert not scenario.needs or {each.profile for each in known.checks_of(scenario.name)} == {
+            "durability"
+        }
+    for clauses in reach.BEYOND.values():
+        assert set(clauses) <= set(catalogue().clauses)
