@@ -37,7 +37,7 @@ async def act(stage: Stage, *, mix: Mix, histories: int) -> None:
     for number in range(1, histories + 1):
         history = parity_steps.history(f"h{number}", stage.rng.getrandbits(SEED_BITS), mix)
         await Walk(stage, history).walk()
-        faults = _faults(stage.transcript(), history.name)
+        faults = _faults(stage.excerpt(f"{history.name}: "), history.name)
         if faults:
             with trio.move_on_after(SHRINK_SECONDS):
                 await _shrink(stage, history, faults)
@@ -51,7 +51,7 @@ async def _shrink(stage: Stage, history: History, faults: frozenset[str]) -> Non
     async def fails(fewer: Steps) -> bool:
         name = f"{rules.SHRUNK}_{history.name}_{next(numbers)}"
         await Walk(stage, History(name=name, seed=history.seed, steps=fewer)).walk()
-        return bool(faults & _faults(stage.transcript(), name))
+        return bool(faults & _faults(stage.excerpt(f"{name}: "), name))
 
     await parity_steps.smallest(history.steps, fails, tries=SHRINK_TRIES)
 

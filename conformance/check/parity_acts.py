@@ -30,6 +30,9 @@ FIRST, RESUMED, RECOVERED = "first", "resumed", "recovered"
 
 MARKER_EVENT = "peer_key_rotated"
 
+# How pulls are called that no fold is fed from.
+ONLY_COMPARED = "pulled to compare"
+
 # SSE-7: an event is on the wire within 1 s of its commit; three leave room for a busy machine.
 PATIENCE_SECONDS = 3.0
 
@@ -146,7 +149,7 @@ class Walk:
 
         heard = await self._probe.until(marks, PATIENCE_SECONDS)
         await self._witness.until(marks, PATIENCE_SECONDS)
-        pulled = await self._pull("pulled to compare")
+        pulled = await self._pull(ONLY_COMPARED)
         self._stage.mark(COMPARED, history=self._name, after=after, key=key, pull=pulled.label)
         if heard is None:
             raise Lost
@@ -257,7 +260,7 @@ class Walk:
         """Returns once the evaluator has moved the Node: only then is nothing in flight."""
         with trio.move_on_after(SETTLED_SECONDS):
             while True:
-                pulled = await self._pull("pulled until settled")
+                pulled = await self._pull(f"{ONLY_COMPARED} until settled")
                 if not told or f'"state":"{told[-1]}"'.encode() in pulled.body:
                     return
                 await trio.sleep(_SETTLE_PAUSE)

@@ -208,11 +208,10 @@ def streams(transcript: Transcript, history: str) -> tuple[Exchange, ...]:
 
 
 def leading(transcript: Transcript, history: str, until: Exchange) -> tuple[str, ...]:
-    """The labels of the requests that lead to a comparison, in order."""
+    """The labels of what leads to a comparison, in order, without the pulls that were only compared."""
     names = (f"{history}: ", f"grounds: domain {history}", f"grounds: node {history}_")
-    return tuple(
-        each.label for each in transcript.exchanges if each.label.startswith(names) and each.id <= until.id
-    )
+    mine = [each for each in transcript.exchanges if each.label.startswith(names) and each.id < until.id]
+    return (*(each.label for each in mine if parity_acts.ONLY_COMPARED not in each.label), until.label)
 
 
 def _names(transcript: Transcript) -> tuple[str, ...]:

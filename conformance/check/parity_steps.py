@@ -165,8 +165,11 @@ Fails = Callable[[Steps], Awaitable[bool]]
 async def smallest(steps: Steps, fails: Fails, *, tries: int) -> Steps:
     """A part of a failing history that still fails and, within so many tries, has nothing to leave out.
 
-    Delta debugging: pieces are left out, half of it at first, single steps at last.
+    Delta debugging: all of it is left out at first, then halves, single steps at last.
     """
+    tries -= 1
+    if await fails(()):
+        return ()
     pieces = 2
     while steps and tries > 0:
         size = -(-len(steps) // pieces)

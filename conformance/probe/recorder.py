@@ -141,6 +141,15 @@ class Recorder:
             marks=(*(_redacted_mark(mark, self._vault) for mark in self._marks), *self._echoes()),
         )
 
+    def excerpt(self, beginning: str) -> Transcript:
+        """The exchanges whose label begins so and every mark, with secrets: for the scenario's own eyes."""
+        return Transcript(
+            scenario=self.scenario,
+            started_wall=self._clock.started_wall,
+            exchanges=tuple(self.exchange(tape) for tape in self._tapes if tape.label.startswith(beginning)),
+            marks=tuple(self._marks),
+        )
+
     def _echoes(self) -> list[Mark]:
         """One mark per answer that carries a credential (CRED-4): redaction hides it from the checks."""
         marks = []

@@ -235,6 +235,10 @@ class Stage:
         """What was recorded so far, redacted."""
         return self._recorder.transcript()
 
+    def excerpt(self, beginning: str) -> Transcript:
+        """What was recorded under labels that begin so, not redacted: never to be written anywhere."""
+        return self._recorder.excerpt(beginning)
+
     def _authorisation(self, identity: str) -> tuple[tuple[str, str], ...]:
         if self.identity(identity).credential is None:
             return ()

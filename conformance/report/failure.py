@@ -50,7 +50,9 @@ def _leading(labels: Sequence[str], result: CheckResult, record: RunRecord) -> I
     if not labels:
         return
     left_out = len(labels) - _LEADING
-    yield "the requests that led there" + (f", without the first {left_out}:" if left_out > 0 else ":")
+    yield "what led there, to be repeated with the ids of your own answers" + (
+        f" (without the first {left_out}):" if left_out > 0 else ":"
+    )
     for label in labels[-_LEADING:]:
         exchange = _exchange(label, result, record)
         if exchange is not None:
