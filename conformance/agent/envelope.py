@@ -29,6 +29,9 @@ _SPELLING = str.maketrans({**_BY_NUMBER, **_SHORT})
 # As much of a wrong value as a finding shows: a signature and what may hang on it.
 _SHOWN = 120
 
+# What stands about a wrong byte, on each side.
+_CONTEXT = 24
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What ENV-4 never leaves raw inside strings, as UTF-8.
@@ -176,7 +179,7 @@ def _broken(
         if text is None:
             yield Violation(clause="ENV-1", at=at, seen=f"{name} that is no string")
         elif data[at : by_name[name].value_end] != spelled(text).encode():
-            yield Violation(clause="ENV-4", at=at, seen=f"{name} in another spelling than ENV-4's")
+            yield Violation(clause="ENV-4", at=at, seen=f"{name} spelled otherwise: {_around(data, at)}")
     yield from _payload_spelling(data, by_name[PAYLOAD])
     issued_at = texts["issued_at"]
     if issued_at is not None and instant(issued_at) is None:
@@ -199,15 +202,22 @@ def _spacing(data: bytes, by_name: Mapping[str, lexemes.Member]) -> Iterator[Vio
     for lexeme in lexemes.lexemes(data):
         if lexeme.at != at:
             inside = payload.value_at <= at < payload.value_end
-            yield Violation(clause="ENV-5" if inside else "ENV-2", at=at, seen="white space")
+            clause = "ENV-5" if inside else "ENV-2"
+            yield Violation(clause=clause, at=at, seen=f"white space: {_around(data, at)}")
         at = lexeme.end
 
 
 def _payload_spelling(data: bytes, payload: lexemes.Member) -> Iterator[Violation]:
     for match in _RAW_FORBIDDEN.finditer(data, payload.value_at, payload.value_end):
-        yield Violation(
-            clause="ENV-4", at=match.start(), seen=f"raw {match.group().decode()!r} in the payload"
-        )
+        raw, at = match.group().decode(), match.start()
+        where = f"in the payload: {_around(data, at)}, where \\u{ord(raw):04x} should stand"
+        yield Violation(clause="ENV-4", at=at, seen=f"raw {raw!r} {where}")
+
+
+def _around(data: bytes, at: int) -> str:
+    """The bytes about an offset, as text."""
+    cut = data[max(at - _CONTEXT, 0) : at + _CONTEXT]
+    return f"…{cut.decode('utf-8', 'replace')}…"
 
 
 def _text(data: bytes, member: lexemes.Member) -> str | None:

@@ -8,7 +8,7 @@ import trio
 from conformance.check import acts, reading
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.node import NodeHandle
-from conformance.probe.stage import Stage
+from conformance.probe.stage import CURSOR_HEADER, Stage
 from conformance.probe.stream import StreamProbe
 from conformance.probe.transcript import Exchange, Transcript
 
@@ -73,11 +73,13 @@ def judge_exclusive(transcript: Transcript) -> Iterator[Finding]:
         if not reading.steps(exchange):
             continue
         early = [
-            (each, f"step {reading.step(each)}")
+            (each, f"step {reading.step(each)}, id {each.sequence}")
             for each in reading.events(exchange)
             if (reading.step(each) or LIVE) <= number
         ]
-        yield from reading.weighed("CUR-3", f"nothing up to and including {number}", early, "none")
+        cursor = next((value for name, value in exchange.request_headers if name == CURSOR_HEADER), "?")
+        expected = f"nothing up to and including the cursor, step {number}, id {cursor}"
+        yield from reading.weighed("CUR-3", expected, early, "none")
 
 
 def judge_accepted(transcript: Transcript) -> Iterator[Finding]:

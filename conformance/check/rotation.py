@@ -81,7 +81,7 @@ def judge_pinned(transcript: Transcript) -> Iterator[Finding]:
 
 def judge_chain(transcript: Transcript) -> Iterator[Finding]:
     exchange = rotated(transcript)
-    announced = [each for each in reading.events(exchange) if each.frame.event == keys.ROTATION]
+    announced = [each for each in _once(exchange) if each.frame.event == keys.ROTATION]
     yield reading.same("KEY-2", ROTATIONS, len(announced), "rotations announced", exchange)
     yield from _followed(transcript, exchange, "KEY-2", ("KEY-2", "ENV-7", "ENV-8"))
 
@@ -90,7 +90,7 @@ def judge_order(transcript: Transcript) -> Iterator[Finding]:
     exchange = rotated(transcript)
     yield from _followed(transcript, exchange, "KEY-3", ("KEY-3",))
     signers: list[str] = []
-    for each in reading.events(exchange):
+    for each in _once(exchange):
         signer = reading.header(each, "key_id")
         if signer not in signers[-1:]:
             signers.append(signer)
@@ -151,12 +151,20 @@ def judge_door(transcript: Transcript) -> Iterator[Finding]:
     yield reading.finding("KEY-5", not private, "public parts only", f"members like {private}", listed)
 
 
+def _once(exchange: Exchange) -> list[reading.Placed]:
+    """The events in order, without those whose sequence came before: a repeat is SSE-3's and CUR-2's."""
+    first: dict[object, reading.Placed] = {}
+    for each in reading.events(exchange):
+        first.setdefault(each.at if each.sequence is None else each.sequence, each)
+    return list(first.values())
+
+
 def _followed(
     transcript: Transcript, exchange: Exchange, clause: str, clauses: tuple[str, ...]
 ) -> Iterator[Finding]:
     chain = pinned(transcript)
     broken = []
-    for each in reading.events(exchange):
+    for each in _once(exchange):
         step = keys.follow(chain, each.frame.data)
         chain = step.chain
         broken += [

@@ -1,12 +1,17 @@
 """What a failure says: clause and text, what was expected, the bytes with their times, how to repeat it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.check.model import Finding
 from conformance.probe.transcript import Exchange, Transcript
 from conformance.report import curl
 from conformance.report.record import RunRecord
 from conformance.verdict.result import CheckResult
+
+# So many findings of a check are shown with their bytes, as far as they say different things; of the others
+# so many in a line each. run.json holds them all.
+_IN_FULL = 3
+_IN_LINES = 8
 
 # A failure shows so many pieces around the place and so many bytes of each; the transcript holds them all.
 _PIECES = 6
@@ -19,12 +24,31 @@ _LEADING = 60
 def tell(result: CheckResult, record: RunRecord) -> list[str]:
     """The lines that explain a check that is not green."""
     lines = [result.reason] if result.reason else []
-    for finding in result.violations:
+    told = _distinct(result.violations)
+    for finding, times in told[:_IN_FULL]:
         lines += _finding(finding, result, record)
+        lines += [f"  the same {times - 1} times more"] if times > 1 else []
+    rest = told[_IN_FULL:]
+    lines += [_also(finding, times) for finding, times in rest[:_IN_LINES]]
+    lines += [f"… and {len(rest) - _IN_LINES} others, in run.json"] if len(rest) > _IN_LINES else []
     if lines:
         lines.append(f"repeat: busproof run … --select {result.id} --seed {record.opening.seed}")
     lines += [f"transcript: {each.transcript}" for each in result.attempts[-1:] if each.transcript]
     return lines
+
+
+def _distinct(violations: Iterable[Finding]) -> list[tuple[Finding, int]]:
+    """One violation of all that say the same, the first, and how often it was said."""
+    found: dict[tuple[str, str, str], list[Finding]] = {}
+    for each in violations:
+        found.setdefault((each.clause, each.expected, each.observed), []).append(each)
+    return [(same[0], len(same)) for same in found.values()]
+
+
+def _also(finding: Finding, times: int) -> str:
+    where = f" on {finding.evidence.exchange!r}" if finding.evidence is not None else ""
+    often = f" ({times} times)" if times > 1 else ""
+    return f"also {finding.clause}: expected {finding.expected}; observed {finding.observed}{where}{often}"
 
 
 def _finding(finding: Finding, result: CheckResult, record: RunRecord) -> Iterator[str]:

@@ -174,3 +174,18 @@ def test_what_an_earlier_run_left_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "run" / "notes.txt").write_text("somebody's own")
     RunFolder(tmp_path / "run", vault()).prepare()
     assert [each.name for each in (tmp_path / "run").rglob("*.*")] == ["notes.txt"]
+
+
+def test_findings_that_say_the_same_are_told_once_and_many_in_a_line_each() -> None:
+    made_here = [finding(holds=False)] * 5 + [
+        replace(finding(holds=False), observed=f"another {number}") for number in range(20)
+    ]
+    told_by = check("T-001", made_here)
+    registry = of(scenario(), told_by)
+    result = judge(told_by, TRANSCRIPT, CLAUSES)
+    whole = replace(made(), registry=registry, results=(result,))
+    lines = failure.tell(result, whole)
+    assert lines.count("observed: what came") == 1 and "  the same 4 times more" in lines
+    assert sum(line.startswith("observed: ") for line in lines) == 3
+    assert sum(line.startswith("also MUST-1: ") for line in lines) == 8
+    assert "… and 10 others, in run.json" in lines
