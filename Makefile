@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real test lint bench crash mutants nginx clean
+.PHONY: help certify second certify-real live test lint bench crash mutants nginx clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ certify-real: $(READY)  ## certify two replicas over a real Postgres and a real 
 
 second: $(READY)  ## certify the second implementation through its own driver
 	$(BIN)/python -m fixtures.second.certify --out $(RUNS)/second
+
+live: $(READY)  ## look at a reference server that somebody publishes on, by GETs alone
+	$(BIN)/python -m tests.live --out $(RUNS)/live
 
 test: $(READY)  ## the ordinary tests
 	$(BIN)/pytest -n 2 --dist loadfile

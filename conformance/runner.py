@@ -23,8 +23,8 @@ from conformance.progress import Progress
 from conformance.report import files, record
 from conformance.report.folder import RunFolder
 from conformance.session import Session
+from conformance.target import callers, reach
 from conformance.target import driver as drivers
-from conformance.target import reach
 from conformance.target.grade import Effect
 from conformance.target.model import Claims, Target
 from conformance.verdict import whole
@@ -77,12 +77,14 @@ def vault_for(target: Target, order: Order) -> Vault:
     for identity in target.identities.values():
         if identity.credential is not None:
             vault.add(identity.label, identity.credential)
+    for name, value in callers.secrets(order.headers):
+        vault.add(f"header {name}", value)
     return vault
 
 
 def claims_for(target: Target, order: Order, powers: frozenset[str]) -> Claims:
     """What this run may rely on."""
-    effects = reach.effects(target, order.allow)
+    effects = reach.READING if whole.LIVE in order.profiles else reach.effects(target, order.allow)
     grade, reasons = reach.grade(target, powers, effects)
     return Claims(
         profiles=order.profiles,
@@ -196,11 +198,11 @@ async def _client(target: Target, order: Order, claims: Claims) -> AsyncIterator
     requests, connections = reach.limits(target, claims.effects)
     client = Client(
         target,
-        max_connections=order.max_connections or connections,
+        max_connections=reach.connections(order.max_connections, connections, claims.effects),
         restraint=Restraint(
             may_write=may_write,
             requests=requests,
-            watchful=not reach.loopback(target),
+            watchful=not may_write or not reach.loopback(target),
         ),
         headers=order.headers,
     )

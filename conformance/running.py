@@ -23,16 +23,17 @@ from conformance.progress import Progress, Silent
 from conformance.removal import remove_all
 from conformance.report import record, terminal
 from conformance.report.folder import RunFolder, SecretInOutput, Unwritable, guard
+from conformance.target import callers, reach, reference
 from conformance.target import file as target_file
-from conformance.target import reach, reference
 from conformance.target.model import DriverSpec, Target
 from conformance.verdict.exits import Outcome
 from conformance.verdict.judge import origin_of
+from conformance.verdict.whole import LIVE
 
 RUNS = "busproof-runs"
 
 # Profiles that a reference run does not claim by itself: one needs an unwired server, one certifies nothing.
-_NOT_BY_DEFAULT = frozenset({reference.DESCOPED, "live"})
+_NOT_BY_DEFAULT = frozenset({reference.DESCOPED, LIVE})
 
 
 class Interrupted(Exception):
@@ -136,7 +137,7 @@ def _target(options: RunOptions) -> Target | None:
         raise Refused("give either a target or --reference")
     if options.target is None:
         return None
-    target = target_file.load(options.target)
+    target = callers.with_caller(target_file.load(options.target), _headers(options))
     if options.driver is not None:
         command = tuple(shlex.split(options.driver))
         if not command:
@@ -153,7 +154,7 @@ def _order(options: RunOptions, target: Target | None, suite: runner.Suite) -> r
         select=select,
         select_ok=options.select_ok,
         allow=frozenset(options.allow),
-        headers=tuple(_header(each) for each in options.headers),
+        headers=callers.without_caller(_headers(options)),
         max_connections=options.max_connections,
         budget_seconds=options.budget_seconds or runner.DEFAULT_BUDGET_SECONDS,
     )
@@ -169,6 +170,8 @@ def _profiles(options: RunOptions, target: Target | None, suite: runner.Suite) -
         raise Refused(f"no profile {', '.join(unknown)}; there are {', '.join(known)}")
     if not asked:
         raise Refused("the target claims no profile: give --profile")
+    if LIVE in asked and len(asked) > 1:
+        raise Refused("the live profile sends GETs alone and certifies nothing, so it is a run of its own")
     if target is None and reference.DESCOPED in asked and len(asked) > 1:
         raise Refused("the descoped profile needs an unwired server, so it is a run of its own")
     return asked
@@ -189,6 +192,10 @@ def _patterns(given: tuple[str, ...]) -> tuple[str, ...]:
     if not found:
         raise Refused("the selection is empty")
     return tuple(found)
+
+
+def _headers(options: RunOptions) -> tuple[tuple[str, str], ...]:
+    return tuple(_header(each) for each in options.headers)
 
 
 def _header(given: str) -> tuple[str, str]:
@@ -216,7 +223,8 @@ def _plan(options: RunOptions, target: Target | None, order: runner.Order, suite
     for pattern in planned.unmatched:
         click.echo(f"nothing matches {pattern!r}")
     requests, connections = reach.limits(assumed, claims.effects)
-    click.echo(f"at most {requests} requests on {order.max_connections or connections} connections at once")
+    connections = reach.connections(order.max_connections, connections, claims.effects)
+    click.echo(f"at most {requests} requests on {connections} connections at once")
     click.echo(f"expected: at most {planned.expected_seconds:g} s")
     return Outcome.PLANNED
 
@@ -259,6 +267,7 @@ def _show(options: RunOptions, done: record.RunRecord, vault: Vault, folder: Run
 
 _OUTCOMES: tuple[tuple[type[BaseException], Outcome], ...] = (
     (Refused, Outcome.USAGE),
+    (callers.NoCaller, Outcome.USAGE),
     (target_file.BadTarget, Outcome.USAGE),
     (WeakSecret, Outcome.USAGE),
     (Unwritable, Outcome.UNWRITABLE),

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -10,7 +10,7 @@ from conformance.agent import envelope, lexemes
 from conformance.check import reading, tail
 from conformance.check.model import CannotJudge, Check, Finding, Scenario
 from conformance.check.reading import Placed
-from conformance.probe.transcript import Transcript
+from conformance.probe.transcript import Exchange, Transcript
 
 # Section 7: the table is closed.
 TYPES = frozenset(
@@ -46,15 +46,20 @@ def of_clause(clause: str, expected: str) -> Judge:
     """A judgement of what our own reader says about one clause."""
 
     def judge(transcript: Transcript) -> Iterator[Finding]:
-        broken = [
-            (each, violation.seen)
-            for each in tail.all_events(transcript)
-            for violation in envelope.read(each.frame.data).violations
-            if violation.clause == clause
-        ]
-        return reading.weighed(clause, expected, broken, f"{len(tail.all_events(transcript))} envelopes")
+        return read(tail.all_events(transcript), clause, expected)
 
     return judge
+
+
+def read(found: Sequence[Placed], clause: str, expected: str) -> Iterator[Finding]:
+    """What our own reader says about one clause, envelope by envelope."""
+    broken = [
+        (each, violation.seen)
+        for each in found
+        for violation in envelope.read(each.frame.data).violations
+        if violation.clause == clause
+    ]
+    return reading.weighed(clause, expected, broken, f"{len(found)} envelopes")
 
 
 def judge_canonical(transcript: Transcript) -> Iterator[Finding]:
@@ -121,7 +126,11 @@ def judge_scope(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_ids(transcript: Transcript) -> Iterator[Finding]:
-    found = tail.all_events(transcript)
+    return ids(tail.all_events(transcript))
+
+
+def ids(found: Sequence[Placed]) -> Iterator[Finding]:
+    """ENV-10 of envelopes, of several streams too."""
     odd = [
         (each, reading.header(each, "id"))
         for each in found
@@ -142,8 +151,13 @@ def judge_ids(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_types(transcript: Transcript) -> Iterator[Finding]:
+    return types(tail.all_events(transcript))
+
+
+def types(found: Sequence[Placed]) -> Iterator[Finding]:
+    """ENV-11 of envelopes."""
     broken = []
-    for each in tail.all_events(transcript):
+    for each in found:
         name = reading.header(each, "type")
         if name not in TYPES:
             broken.append((each, f"type {name!r}"))
@@ -153,8 +167,13 @@ def judge_types(transcript: Transcript) -> Iterator[Finding]:
 
 
 def judge_time(transcript: Transcript) -> Iterator[Finding]:
+    return times(tail.streams(transcript))
+
+
+def times(exchanges: Sequence[Exchange]) -> Iterator[Finding]:
+    """ENV-12 of streams that were opened without a cursor. Raises CannotJudge without a Date."""
     future, old = [], []
-    for exchange in tail.streams(transcript):
+    for exchange in exchanges:
         head = exchange.head
         dates = () if head is None else head.values("Date")
         if head is None or len(dates) != 1:

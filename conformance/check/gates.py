@@ -205,19 +205,19 @@ async def act(stage: Stage) -> None:
     peer = await acts.own_node(stage, "gate_peer")
     gone = await acts.own_node(stage, "gate_gone")
     await stage.request("deregistered", "DELETE", f"/v1/nodes/{gone.id}", identity="operator")
-    _impostors(stage, own)
+    impostors(stage, own.credential)
     ids = {**PATH_IDS, OWN: own.id, PEER: peer.id, "gone": gone.id}
     await _twins(stage, own)
     for row in ROWS:
         if row.identity == "none" or stage.has(row.identity):
-            await _ask(stage, row, ids[row.node])
+            await ask(stage, row, ids[row.node])
     headers = (("Authorization", "Basic bm9ib2R5OnNlY3JldA=="),)
     await stage.request(BASIC, "GET", f"/v1/nodes/{own.id}/events", headers=headers, timeout=HEAD_SECONDS)
 
 
-def _impostors(stage: Stage, own: NodeHandle) -> None:
-    """Credentials that must not pass, made of one that does."""
-    packed = own.credential.split("_", 2)[2]
+def impostors(stage: Stage, credential: str) -> None:
+    """Credentials that must not pass, made of a Node's that does."""
+    packed = credential.split("_", 2)[2]
     raw = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
     stranger = base64.urlsafe_b64encode(stage.rng.randbytes(24)).decode()
     stage.present("garbled", "nsk_test_" + "!" * 32)
@@ -236,7 +236,8 @@ async def _twins(stage: Stage, own: NodeHandle) -> None:
     await stage.request(TWIN_ENV, "GET", path, identity="other_env")
 
 
-async def _ask(stage: Stage, row: Row, node_id: str) -> None:
+async def ask(stage: Stage, row: Row, node_id: str) -> None:
+    """Sends one row's request; a stream that is opened is left at once."""
     if row.surface == STATE or row.method != "GET":
         await stage.request(
             row.label,

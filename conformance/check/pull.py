@@ -58,22 +58,26 @@ def snapshot(exchange: Exchange) -> Mapping[str, Any]:
 
 def judge_members(transcript: Transcript) -> Iterator[Finding]:
     for label in (EMPTY, FIRST, AFTER):
-        exchange = reading.answered(transcript, label)
-        members = snapshot(exchange)
-        missing = [name for name in MEMBERS if name not in members]
-        yield reading.same("PULL-1a", [], missing, "missing members", exchange)
-        no_lists = [name for name in ARRAYS if not isinstance(members.get(name), list)]
-        yield reading.same("PULL-1a", [], no_lists, "arrays that are none", exchange)
-        no_objects = [name for name in NULLABLE if not isinstance(members.get(name), dict | None)]
-        lacking = no_objects + ([] if isinstance(members.get("reachability"), dict) else ["reachability"])
-        yield reading.same("PULL-1a", [], lacking, "blocks that are no objects", exchange)
-        nulls = [
-            f"{name}.{bucket}"
-            for name in ("state", "reports")
-            for bucket in BUCKETS
-            if isinstance(members.get(name), dict) and not isinstance(members[name].get(bucket), list)
-        ]
-        yield reading.same("PULL-1a", [], nulls, "buckets that are no arrays", exchange)
+        yield from members_of(reading.answered(transcript, label))
+
+
+def members_of(exchange: Exchange) -> Iterator[Finding]:
+    """PULL-1a of one pull; raises CannotJudge if it is no JSON object."""
+    members = snapshot(exchange)
+    missing = [name for name in MEMBERS if name not in members]
+    yield reading.same("PULL-1a", [], missing, "missing members", exchange)
+    no_lists = [name for name in ARRAYS if not isinstance(members.get(name), list)]
+    yield reading.same("PULL-1a", [], no_lists, "arrays that are none", exchange)
+    no_objects = [name for name in NULLABLE if not isinstance(members.get(name), dict | None)]
+    lacking = no_objects + ([] if isinstance(members.get("reachability"), dict) else ["reachability"])
+    yield reading.same("PULL-1a", [], lacking, "blocks that are no objects", exchange)
+    nulls = [
+        f"{name}.{bucket}"
+        for name in ("state", "reports")
+        for bucket in BUCKETS
+        if isinstance(members.get(name), dict) and not isinstance(members[name].get(bucket), list)
+    ]
+    yield reading.same("PULL-1a", [], nulls, "buckets that are no arrays", exchange)
 
 
 def judge_empty_blocks(transcript: Transcript) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """A stream without a cursor: its head, its framing, and that it starts at the head of the log."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -62,9 +62,13 @@ def all_events(transcript: Transcript) -> tuple[reading.Placed, ...]:
 
 
 def judge_head(transcript: Transcript) -> Iterable[Finding]:
-    exchange = streams(transcript)[1]
+    return heads(streams(transcript)[1])
+
+
+def heads(exchange: Exchange) -> Iterator[Finding]:
+    """SSE-1 of a stream that was answered with 200."""
     head = exchange.head
-    assert head is not None  # noqa: S101  # `streams` asked for a 200
+    assert head is not None  # noqa: S101  # it was answered with 200
     content_type = ",".join(head.values("Content-Type")).lower().replace(" ", "")
     lawful = content_type in ("text/event-stream", "text/event-stream;charset=utf-8")
     yield _said(exchange, lawful, "Content-Type: text/event-stream", content_type)
@@ -161,14 +165,20 @@ def _tells_more(each: reading.Placed) -> bool:
 
 
 def _grammar(transcript: Transcript, clause: str, expected: str) -> Iterator[Finding]:
+    return grammar(streams(transcript), clause, expected)
+
+
+def grammar(exchanges: Sequence[Exchange], clause: str, expected: str) -> Iterator[Finding]:
+    """What our own grammar says about one clause, frame by frame."""
     broken = [
         (each, violation.seen)
-        for exchange in streams(transcript)
+        for exchange in exchanges
         for each in reading.placed(exchange)
         for violation in each.frame.violations
         if violation.clause == clause
     ]
-    return reading.weighed(clause, expected, broken, f"{len(all_events(transcript))} event frames")
+    count = sum(len(reading.events(exchange)) for exchange in exchanges)
+    return reading.weighed(clause, expected, broken, f"{count} event frames")
 
 
 def _said(exchange: Exchange, holds: bool, expected: str, observed: str) -> Finding:

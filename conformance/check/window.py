@@ -27,13 +27,13 @@ async def act_far(stage: Stage) -> None:
         newest = await acts.heard(witness, 1) or ""
         async with stage.stream(NEWEST, identity="window_node", cursor=newest) as probe:
             await probe.head()
-            await _try(stage, FAR_CURSOR, "window_node", FAR)
+            await try_cursor(stage, FAR_CURSOR, "window_node", FAR)
             await acts.say(stage, node, 2)
             await acts.heard(probe, 2)
             await acts.heard(witness, 2)
 
 
-async def _try(stage: Stage, label: str, identity: str, cursor: int) -> None:
+async def try_cursor(stage: Stage, label: str, identity: str, cursor: int) -> None:
     """Opens a stream that may be refused, and leaves it."""
     async with stage.stream(label, identity=identity, cursor=cursor) as probe:
         head = await probe.head(HEAD_SECONDS)
@@ -74,16 +74,16 @@ async def act_eviction(stage: Stage) -> None:
         bounds = await stage.driver.evict()
         stage.mark("emptied", low=bounds["low"], high=bounds["high"])
         high = int(str(bounds["high"]))
-        await _try(stage, ABOVE, "evicted_node", high - 1)
-        await _try(stage, BEYOND, "evicted_node", high + 1_000_000)
+        await try_cursor(stage, ABOVE, "evicted_node", high - 1)
+        await try_cursor(stage, BEYOND, "evicted_node", high + 1_000_000)
         await _empty_log(stage, node, high)
 
 
 async def _probe_edges(stage: Stage, bounds: object, below: str, edge: str) -> None:
     low = int(str(bounds["low"])) if isinstance(bounds, dict) else 0
     stage.mark("evicted", low=low)
-    await _try(stage, edge, "evicted_node", low - 1)
-    await _try(stage, below, "evicted_node", low - 2)
+    await try_cursor(stage, edge, "evicted_node", low - 1)
+    await try_cursor(stage, below, "evicted_node", low - 2)
 
 
 async def _empty_log(stage: Stage, node: NodeHandle, high: int) -> None:

@@ -25,6 +25,7 @@ ALL_POWERS = FAULT_POWERS | BEYOND.keys() | {"publish"}
 # A deployment that somebody uses gets GETs, on few connections, and not many of them (suite.md, "Safe on a
 # live deployment"); what we may write on takes what the checks need.
 LIVE_REQUESTS, LIVE_CONNECTIONS = 2_000, 4
+READING = frozenset({Effect.READ})
 OWN_REQUESTS, OWN_CONNECTIONS = 1_000_000, 64
 
 ALLOW_WRITE = "write"
@@ -55,6 +56,13 @@ def limits(target: Target, may: Set[Effect]) -> tuple[int, int]:
     if Effect.WRITE_OWN in may and loopback(target):
         return OWN_REQUESTS, OWN_CONNECTIONS
     return LIVE_REQUESTS, OWN_CONNECTIONS if Effect.WRITE_OWN in may else LIVE_CONNECTIONS
+
+
+def connections(asked: int | None, usual: int, may: Set[Effect]) -> int:
+    """How many connections at once: as asked, but where only reading is allowed never more than usual."""
+    if asked is None:
+        return usual
+    return asked if Effect.WRITE_OWN in may else min(asked, usual)
 
 
 def lacks(powers: Set[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ class Outcome(StrEnum):
     """How a command ended."""
 
     CONFORMANT = "conformant"
+    OBSERVED = "observed"
     SELECTION_PASSED = "selection_passed"
     SELECTION_PASSED_OK = "selection_passed_ok"
     NON_CONFORMANT = "non_conformant"
@@ -42,6 +43,7 @@ class Row:
 EXITS: Mapping[Outcome, Row] = MappingProxyType(
     {
         Outcome.CONFORMANT: Row(command="run", code=0, says="conformant at the requested profiles"),
+        Outcome.OBSERVED: Row(command="run --profile live", code=0, says="observed; it certifies nothing"),
         Outcome.SELECTION_PASSED_OK: Row(
             command="run --select … --select-ok", code=0, says="the selection passed; it certifies nothing"
         ),

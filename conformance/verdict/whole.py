@@ -12,10 +12,15 @@ from conformance.verdict.lattice import GREEN, SATISFIED, Verdict, collapse
 from conformance.verdict.result import CheckResult, ProfileResult
 
 CONFORMANT = "conformant"
+OBSERVED = "observed"
 SELECTION = "selection passed"
 NON_CONFORMANT = "non-conformant"
 INCOMPLETE = "incomplete"
 BROKEN = "harness_error"
+
+
+# The profile that is looked at on a deployment in use: whatever it comes to, it certifies nothing.
+LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,7 @@ def conclude(
     touched = {checks[each].profile for each in merged if each in checks}
     named = [name for name in under.profiles if name in touched or not under.selected]
     profiles = tuple(_profile(name, merged, checks, catalogue) for name in named)
+    profiles = tuple(_observed(each) for each in profiles)
     if under.selected:
         profiles = tuple(_selected(each) for each in profiles)
     reasons = (*faults, *under.shortfalls, *_reasons(profiles, merged))
@@ -116,7 +122,13 @@ def _profile(
 
 def _selected(profile: ProfileResult) -> ProfileResult:
     """A part of a profile that passed is not the profile."""
-    return replace(profile, outcome=SELECTION) if profile.outcome == CONFORMANT else profile
+    return replace(profile, outcome=SELECTION) if profile.outcome in (CONFORMANT, OBSERVED) else profile
+
+
+def _observed(profile: ProfileResult) -> ProfileResult:
+    """What was seen of a deployment in use is no conformance."""
+    live = profile.name == LIVE and profile.outcome == CONFORMANT
+    return replace(profile, outcome=OBSERVED) if live else profile
 
 
 def _profile_outcome(mine: Sequence[CheckResult], kept: Sequence[str], unmet: Sequence[str]) -> str:
@@ -146,7 +158,11 @@ def _outcome(
         (worst is Verdict.NOT_APPLICABLE, Outcome.INCOMPLETE),
         (under.selected and under.select_ok, Outcome.SELECTION_PASSED_OK),
         (under.selected, Outcome.SELECTION_PASSED),
-        (not profiles or any(each.outcome != CONFORMANT for each in profiles), Outcome.INCOMPLETE),
+        (
+            not profiles or not {each.outcome for each in profiles} <= {CONFORMANT, OBSERVED},
+            Outcome.INCOMPLETE,
+        ),
+        (LIVE in under.profiles, Outcome.OBSERVED),
     )
     return next((outcome for applies, outcome in rows if applies), Outcome.CONFORMANT)
 

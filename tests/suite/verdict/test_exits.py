@@ -25,6 +25,7 @@ def test_zero_is_rare() -> None:
     green = {outcome for outcome in Outcome if code(outcome) == 0}
     assert green & {each for each in Outcome if EXITS[each].command.startswith("run")} == {
         Outcome.CONFORMANT,
+        Outcome.OBSERVED,
         Outcome.SELECTION_PASSED_OK,
         Outcome.PLANNED,
     }
