@@ -179,7 +179,7 @@ def _broken(
         if text is None:
             yield Violation(clause="ENV-1", at=at, seen=f"{name} that is no string")
         elif data[at : by_name[name].value_end] != spelled(text).encode():
-            yield Violation(clause="ENV-4", at=at, seen=f"{name} spelled otherwise: {_around(data, at)}")
+            yield Violation(clause="ENV-4", at=at, seen=f"{name} spelled otherwise: {around(data, at)}")
     yield from _payload_spelling(data, by_name[PAYLOAD])
     issued_at = texts["issued_at"]
     if issued_at is not None and instant(issued_at) is None:
@@ -203,19 +203,19 @@ def _spacing(data: bytes, by_name: Mapping[str, lexemes.Member]) -> Iterator[Vio
         if lexeme.at != at:
             inside = payload.value_at <= at < payload.value_end
             clause = "ENV-5" if inside else "ENV-2"
-            yield Violation(clause=clause, at=at, seen=f"white space: {_around(data, at)}")
+            yield Violation(clause=clause, at=at, seen=f"white space: {around(data, at)}")
         at = lexeme.end
 
 
 def _payload_spelling(data: bytes, payload: lexemes.Member) -> Iterator[Violation]:
     for match in _RAW_FORBIDDEN.finditer(data, payload.value_at, payload.value_end):
         raw, at = match.group().decode(), match.start()
-        where = f"in the payload: {_around(data, at)}, where \\u{ord(raw):04x} should stand"
+        where = f"in the payload: {around(data, at)}, where \\u{ord(raw):04x} should stand"
         yield Violation(clause="ENV-4", at=at, seen=f"raw {raw!r} {where}")
 
 
-def _around(data: bytes, at: int) -> str:
-    """The bytes about an offset, as text."""
+def around(data: bytes, at: int) -> str:
+    """The bytes about an offset, as text, for people to see what is wrong there."""
     cut = data[max(at - _CONTEXT, 0) : at + _CONTEXT]
     return f"…{cut.decode('utf-8', 'replace')}…"
 

@@ -78,7 +78,7 @@ def judge_payload(transcript: Transcript) -> Iterator[Finding]:
     yield from of_clause("ENV-5", "no white space inside the payload")(transcript)
     pulled = reading.answered(transcript, "state afterwards")
     raw = _RAW.search(pulled.body)
-    seen = "raw " + raw.group().decode() if raw else "escaped"
+    seen = f"raw {envelope.around(pulled.body, raw.start())}" if raw else "escaped"
     yield reading.finding("ENV-5", raw is None, "a snapshot with the same escapes", seen, pulled)
     told = [each for each in tail.all_events(transcript) if reading.step(each) == tail.LAST]
     if told:

@@ -315,7 +315,12 @@ def judge_unrelated(transcript: Transcript) -> Iterator[Finding]:
     for known, unknown in pairs:
         first, second = transcript.exchange(known), transcript.exchange(unknown)
         if first is not None and second is not None:
-            yield reading.same("GATE-7", _without_chance(first), _without_chance(second), unknown, second)
+            one, other = _without_chance(first), _without_chance(second)
+            differing = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+            expected = ", ".join(f"{name} {one.get(name)}" for name in differing) or "one answer"
+            observed = ", ".join(f"{name} {other.get(name)}" for name in differing) or "one answer"
+            what = f"{unknown}, answered as a known Node"
+            yield reading.finding("GATE-7", not differing, f"{what}: {expected}", observed, second)
 
 
 def judge_methods(transcript: Transcript) -> Iterator[Finding]:

@@ -166,9 +166,12 @@ def _followed(
     broken = []
     for each in _once(exchange):
         step = keys.follow(chain, each.frame.data)
+        turn = f"{each.frame.event} while the key in turn is {chain.active!r}"
         chain = step.chain
         broken += [
-            (each, f"{wrong.clause}: {wrong.seen}") for wrong in step.violations if wrong.clause in clauses
+            (each, f"{turn}: {wrong.clause}: {wrong.seen}")
+            for wrong in step.violations
+            if wrong.clause in clauses
         ]
         if step.standing is keys.Standing.REFUSED:
             chain = _forgiven(chain, each)

@@ -27,6 +27,9 @@ _STYLES = {
     Verdict.NOT_APPLICABLE: "dim",
 }
 
+# A line is to be read at a glance; the whole follows at the end.
+_BRIEF = 160
+
 # A live table redrawn this often looks alive and costs nothing.
 _REDRAWS_PER_SECOND = 8
 
@@ -124,7 +127,14 @@ def heading(opening: Opening, plan: Plan) -> list[str]:
 
 def brief(result: CheckResult) -> str:
     """In one line why a check is not a pass."""
-    return next((f"{each.clause}: {each.observed}" for each in result.violations), result.reason)
+    first = next(iter(result.violations), None)
+    if first is None:
+        return result.reason
+    return f"{first.clause}: {_cut(first.observed)}; expected {_cut(first.expected)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
 
 
 def add_row(table: Table, check: Check, result: CheckResult, named: Callable[[str], str]) -> None:
