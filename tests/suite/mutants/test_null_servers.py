@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 NODE_ID = "0190a8b8-a0c0-7a0a-8a0a-a0a0a0a0a0a2"
 LABELS = ("operator", "operator_agent", "node_a", "node_b", "node_other", "revoked")
 
+# Hundreds of generated requests, and long looks at whatever flows: they take minutes where nobody answers.
+PATIENT = ("contract", "live")
+
 
 def identities() -> dict[str, Identity]:
     return {
@@ -28,6 +31,9 @@ def identities() -> dict[str, Identity]:
 
 @pytest.mark.parametrize("name", sorted(null.SERVERS))
 async def test_nothing_passes(name: str, tmp_path: Path) -> None:
+    known = registry.collect()
+    checks = {each.id: each for each in known.checks.values() if each.profile not in PATIENT}
+    judged = {each.scenario for each in checks.values()}
     ready = tmp_path / "ready.json"
     command = [sys.executable, "-m", "fixtures.broken", name, "--port", "0", "--ready-file", str(ready)]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=ROOT)
@@ -36,11 +42,11 @@ async def test_nothing_passes(name: str, tmp_path: Path) -> None:
     try:
         url = line.decode().split('"url": "', 1)[1].split('"', 1)[0]
         target = Target(name=name, base_url=url, identities=MappingProxyType(identities()), may_disrupt=True)
-        scenarios = list(registry.collect().scenarios.values())
-        results = await bench.verdicts(target, scenarios, ("stream",), at_once=len(scenarios))
+        scenarios = [each for each in known.scenarios.values() if each.name in judged]
+        results = await bench.verdicts(target, scenarios, ("stream",), at_once=len(scenarios), apart=False)
     finally:
         process.kill()
         await process.wait()
-    assert set(results) == set(registry.collect().checks)
+    assert set(results) >= set(checks)
     assert [each.id for each in results.values() if each.verdict in (Verdict.PASS, Verdict.WARN)] == []
     assert [each for each in results.values() if each.verdict is Verdict.HARNESS_ERROR] == []
