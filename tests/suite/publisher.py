@@ -1,4 +1,4 @@
-"""Somebody who uses a deployment: writes state entries of one Node as its operator, for ever."""
+"""Somebody who uses a deployment: writes state entries of one Node now and then, for ever."""
 
 import itertools
 
@@ -12,6 +12,9 @@ NODE = "node_a"
 # Quick enough that a look at the stream sees several events, slow enough to leave the machine alone.
 PAUSE_SECONDS = 0.2
 
+# Then nothing for so long that a keep-alive is due (SSE-4).
+BURST, QUIET_SECONDS = 40, 27.0
+
 
 async def publish(target: Target) -> None:
     """Writes an entry of `node_a` again and again, each value once; until it is cancelled."""
@@ -20,6 +23,6 @@ async def publish(target: Target) -> None:
     async with httpx.AsyncClient(
         base_url=target.base_url, headers={"Authorization": f"Bearer {credential}"}, trust_env=False
     ) as http:
-        for number in itertools.count():
+        for number in itertools.count(1):
             await http.put(path, json={"value": f"<{number}> é"})
-            await trio.sleep(PAUSE_SECONDS)
+            await trio.sleep(PAUSE_SECONDS if number % BURST else QUIET_SECONDS)

@@ -27,11 +27,14 @@ from conformance.target.model import Claims, Target
 from conformance.verdict.judge import judge, without_judgement
 from conformance.verdict.result import CheckResult
 from fixtures.broken.defect import Defect
+from tests.suite import publisher
 
 # suite.md: checks that take longer than 5 s join only the defects of their own clause. These wait, or disturb
 # a server for all others.
 # `parity` is quick where nothing is wrong; a history that fails is made smaller for seconds.
-SLOW = frozenset({"keepalive", "contract_reads", "contract_writes", "parity"})
+# What `live` sees is judged by the same functions as what the checks that write see, for the same defects.
+LIVE = frozenset({"live_doors", "live_flow", "live_quiet"})
+SLOW = frozenset({"keepalive", "contract_reads", "contract_writes", "parity"}) | LIVE
 DESCOPED = "descoped"
 
 AT_ONCE = 4
@@ -80,7 +83,12 @@ async def run(defect: Defect, log_file: Path | None = None) -> Outcome:
     async with reference.started(
         descoped=defect.descoped, claims=profiles, launch=launch, log_file=log_file
     ) as target:
-        results = await verdicts(target, scenarios_for(defect), profiles)
+        scenarios = scenarios_for(defect)
+        async with trio.open_nursery() as nursery:
+            if any(each.name == "live_flow" for each in scenarios):
+                nursery.start_soon(publisher.publish, target)
+            results = await verdicts(target, scenarios, profiles)
+            nursery.cancel_scope.cancel()
     return Outcome(defect=defect, results=MappingProxyType(results), seconds=time.monotonic() - began)
 
 
@@ -94,12 +102,18 @@ def scenarios_for(defect: Defect) -> list[Scenario]:
 
 
 async def verdicts(
-    target: Target, scenarios: Sequence[Scenario], profiles: tuple[str, ...], *, at_once: int = AT_ONCE
+    target: Target,
+    scenarios: Sequence[Scenario],
+    profiles: tuple[str, ...],
+    *,
+    at_once: int = AT_ONCE,
+    apart: bool = True,
 ) -> dict[str, CheckResult]:
-    """Acts the scenarios, those that disturb afterwards and alone, and judges every check of theirs."""
+    """Acts the scenarios, those that disturb afterwards and alone if `apart`, and judges their checks."""
     results: dict[str, CheckResult] = {}
     seen: list[Transcript] = []
     ordinary = [each for each in scenarios if each.gathers is None]
+    alone = [each for each in ordinary if apart and each.effect is Effect.DISRUPTIVE]
     async with AsyncExitStack() as stack:
         kit = await kit_for(target, profiles, stack)
         places = trio.CapacityLimiter(at_once)
@@ -110,10 +124,10 @@ async def verdicts(
 
         async with trio.open_nursery() as nursery:
             for scenario in ordinary:
-                if scenario.effect is not Effect.DISRUPTIVE:
+                if scenario not in alone:
                     nursery.start_soon(together, scenario)
         last = [each for each in scenarios if each.gathers is not None]
-        for scenario in (*(each for each in ordinary if each.effect is Effect.DISRUPTIVE), *last):
+        for scenario in (*alone, *last):
             results.update(await _one(scenario, kit, seen))
     return results
 
