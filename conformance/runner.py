@@ -91,7 +91,7 @@ def claims_for(target: Target, order: Order, powers: frozenset[str]) -> Claims:
         grade=grade,
         effects=effects,
         grade_reasons=reasons,
-        lacks=reach.lacks(powers),
+        lacks=frozenset() if effects == reach.READING else reach.lacks(powers),
     )
 
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from conformance.check import gates, problems, pull, reading, window
 from conformance.check.gates import OWN, ROWS, UNKNOWN, Row
-from conformance.check.model import Check, Effect, Finding, Grade, Scenario
+from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Exchange, Transcript
@@ -17,7 +17,9 @@ PROFILE = "live"
 # Whom we can be with one credential: nobody, somebody with a wrong one, and a Node that asks for another.
 _IMPOSTORS = frozenset({"garbled", "unknown_nsk", "raw_nsk", "stranger"})
 _STRANGER = "gate_peer"
-_HEAD_SECONDS = 5.0
+
+# An answer that takes longer than this over any network is none.
+ANSWER_SECONDS = 5.0
 _NSK = "nsk_"
 
 
@@ -34,15 +36,27 @@ def node_of(stage: Stage) -> tuple[str, str]:
 async def act(stage: Stage) -> None:
     node_id, credential = node_of(stage)
     async with stage.stream(gates.TWIN_EVENTS, identity=NODE) as probe:
-        await probe.head(_HEAD_SECONDS)
-    twin = await stage.request(gates.TWIN_STATE, "GET", f"/v1/nodes/{node_id}/state", identity=NODE)
-    if reading.status_of(twin) != HTTPStatus.OK:
+        await probe.head(ANSWER_SECONDS)
+    if not is_pull(await get(stage, gates.TWIN_STATE, f"/v1/nodes/{node_id}/state")):
         return
     await window.try_cursor(stage, window.FAR_CURSOR, NODE, window.FAR)
     if credential.startswith(_NSK):
         gates.impostors(stage, credential)
     for row in rows(credential):
         await gates.ask(stage, row, gates.PATH_IDS.get(row.node, node_id))
+
+
+async def get(stage: Stage, label: str, path: str) -> Exchange:
+    """One GET as the Node."""
+    return await stage.request(label, "GET", path, identity=NODE, timeout=ANSWER_SECONDS)
+
+
+def is_pull(exchange: Exchange) -> bool:
+    """True for what can be a pull: a target with anything else is no such bus, and is left alone."""
+    try:
+        return reading.status_of(exchange) == HTTPStatus.OK and "peers" in pull.snapshot(exchange)
+    except CannotJudge:
+        return False
 
 
 def rows(credential: str) -> Iterator[Row]:

@@ -33,11 +33,12 @@ async def act_flow(stage: Stage) -> None:
     for each in stage.target.pinned:
         if each.domain_id == known.domain_id:
             stage.mark(PINNED, domain_id=each.domain_id, key_id=each.key_id, public_key=each.public_key)
-    await stage.request(KEYS, "GET", f"/v1/nodes/{node_id}/signing-keys", identity=NODE)
+    if not live.is_pull(await live.get(stage, SNAPSHOT, f"/v1/nodes/{node_id}/state")):
+        return
+    await live.get(stage, KEYS, f"/v1/nodes/{node_id}/signing-keys")
     async with stage.stream(WATCHED, identity=NODE) as watched:
-        head = await watched.head()
-        pulled = await stage.request(SNAPSHOT, "GET", f"/v1/nodes/{node_id}/state", identity=NODE)
-        if head is None or head.status != HTTPStatus.OK or not _is_pull(pulled):
+        head = await watched.head(live.ANSWER_SECONDS)
+        if head is None or head.status != HTTPStatus.OK:
             return
         await watched.frames(ENOUGH, FLOW_SECONDS)
         if watched.events:
@@ -185,11 +186,10 @@ def judge_resumed(transcript: Transcript) -> Iterator[Finding]:
 
 async def act_quiet(stage: Stage) -> None:
     node_id, _ = live.node_of(stage)
-    pulled = await stage.request(SNAPSHOT, "GET", f"/v1/nodes/{node_id}/state", identity=NODE)
-    if not _is_pull(pulled):
+    if not live.is_pull(await live.get(stage, SNAPSHOT, f"/v1/nodes/{node_id}/state")):
         return
     async with stage.stream(QUIET, identity=NODE) as probe:
-        head = await probe.head()
+        head = await probe.head(live.ANSWER_SECONDS)
         if head is not None and head.status == HTTPStatus.OK:
             await probe.ended(keepalive.PATIENCE_SECONDS)
 
@@ -212,14 +212,6 @@ def judge_quiet(transcript: Transcript) -> Iterator[Finding]:
 
 def _keeps_alive(each: Placed) -> bool:
     return each.frame.raw == grammar.KEEP_ALIVE
-
-
-def _is_pull(exchange: Exchange) -> bool:
-    """True for what can be a pull: with anything else the target is no such bus, and is left alone."""
-    try:
-        return reading.status_of(exchange) == HTTPStatus.OK and "peers" in pull.snapshot(exchange)
-    except CannotJudge:
-        return False
 
 
 SCENARIOS: tuple[Scenario, ...] = (

@@ -1,4 +1,4 @@
-"""python -m tests.live [--out DIR]: looks at a reference server that somebody publishes on, as anybody would."""
+"""python -m tests.live [--out DIR]: looks at a reference server that somebody publishes on."""
 
 import sys
 from pathlib import Path

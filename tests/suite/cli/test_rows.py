@@ -104,6 +104,14 @@ def test_zero_checks_is_incomplete(url: str, suite: Suite) -> None:
     called(Outcome.INCOMPLETE, "run", url, "--profile", "stream")
 
 
+def test_observed(url: str, suite: Suite) -> None:
+    suite(scenario(), check("T-001", answered, profile="live"))
+    result = called(Outcome.OBSERVED, "run", url, "--profile", "live")
+    assert "it certifies nothing" in result.stdout and "profile live: observed" in result.stdout
+    called(Outcome.USAGE, "run", url, "--profile", "live", "--profile", "stream")
+    called(Outcome.USAGE, "run", url, "--profile", "live", "--header", "Authorization: Basic x")
+
+
 def test_selection(url: str, suite: Suite) -> None:
     called(Outcome.SELECTION_PASSED, "run", url, "--profile", "stream", "--select", "T-001")
     called(Outcome.SELECTION_PASSED_OK, "run", url, "--profile", "stream", "--select", "T-001", "--select-ok")
