@@ -172,6 +172,10 @@ def _profiles(options: RunOptions, target: Target | None, suite: runner.Suite) -
         raise Refused("the target claims no profile: give --profile")
     if LIVE in asked and len(asked) > 1:
         raise Refused("the live profile sends GETs alone and certifies nothing, so it is a run of its own")
+    if LIVE in asked and target is not None and not callers.has_node(target):
+        raise Refused(
+            "live looks at one Node: --header 'Authorization: Bearer nsk_…', or node_a of a target file"
+        )
     if target is None and reference.DESCOPED in asked and len(asked) > 1:
         raise Refused("the descoped profile needs an unwired server, so it is a run of its own")
     return asked

@@ -51,6 +51,12 @@ def with_caller(target: Target, headers: Headers) -> Target:
     return replace(target, identities=MappingProxyType({**target.identities, label: own}))
 
 
+def has_node(target: Target) -> bool:
+    """True if requests can be sent as a Node that is known."""
+    known = target.identities.get(NODE)
+    return known is not None and known.credential is not None and known.node_id is not None
+
+
 def without_caller(headers: Headers) -> tuple[tuple[str, str], ...]:
     """The headers that are sent with every request."""
     return tuple((name, value) for name, value in headers if name.lower() != _HEADER)

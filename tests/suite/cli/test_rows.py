@@ -106,9 +106,12 @@ def test_zero_checks_is_incomplete(url: str, suite: Suite) -> None:
 
 def test_observed(url: str, suite: Suite) -> None:
     suite(scenario(), check("T-001", answered, profile="live"))
-    result = called(Outcome.OBSERVED, "run", url, "--profile", "live")
+    header = f"Authorization: Bearer nsk_live_{'A' * 64}"
+    result = called(Outcome.OBSERVED, "run", url, "--profile", "live", "--header", header)
     assert "it certifies nothing" in result.stdout and "profile live: observed" in result.stdout
+    assert "A" * 20 not in result.output
     called(Outcome.USAGE, "run", url, "--profile", "live", "--profile", "stream")
+    assert "nsk_" in called(Outcome.USAGE, "run", url, "--profile", "live").stderr
     called(Outcome.USAGE, "run", url, "--profile", "live", "--header", "Authorization: Basic x")
 
 
