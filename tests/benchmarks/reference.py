@@ -21,8 +21,8 @@ import trio
 from sqlalchemy import insert
 
 from reference_server import app, logs
-from reference_server.control import credentials
 from reference_server.assembly import Ports
+from reference_server.control import credentials
 from reference_server.envelope import model, signing
 from reference_server.envelope.keyring import Purpose
 from reference_server.ids import Uuid7Ids
