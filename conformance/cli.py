@@ -1,4 +1,4 @@
-"""The commands of the suite: run, list, explain, target, cleanup. Each ends by a row of verdict/exits.py."""
+"""The commands of the suite, run to vectors. Each ends by a row of verdict/exits.py."""
 
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,9 @@ from conformance.check.model import Check
 from conformance.running import RunOptions
 from conformance.target import file as target_file
 from conformance.target import sample
+from conformance.vectors import command as vectoring
+from conformance.vectors import tool
+from conformance.vectors.command import VectorOptions
 from conformance.verdict.exits import Outcome, code
 
 # `-` would read the target from standard input, which nobody asked for.
@@ -125,6 +128,25 @@ def target_lint(path: Path) -> NoReturn:
 def cleanup_command(ledger: Path, target: str) -> NoReturn:
     """Remove what a crashed run left on TARGET, by its LEDGER; only Domains of our own prefix."""
     sys.exit(code(running.cleanup(ledger, target)))
+
+
+@cli.command("vectors", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND…")
+@click.option("--case", "chosen", multiple=True, type=click.IntRange(min=1), help="Ask only this case.")
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=0.1, max=600),
+    default=tool.ANSWER_SECONDS,
+    show_default=True,
+    help="Seconds for one answer.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def vectors_command(**options: object) -> NoReturn:
+    """Drive any signer or verifier through the envelope vectors: COMMAND speaks JSON lines."""
+    if not options["command"]:
+        _refuse("give the command behind --: busproof vectors -- COMMAND…", Outcome.VECTORS_USAGE)
+    sys.exit(code(vectoring.run(VectorOptions(**options))))  # type: ignore[arg-type]  # click's types are these
 
 
 def _explained(check: Check, known: registry.Registry, data: Catalogue) -> Sequence[str]:

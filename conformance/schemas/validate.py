@@ -25,6 +25,11 @@ def check(name: str, document: object) -> None:
         raise Invalid("; ".join(f"{place}: {rule}" for place, rule in zip(places, rules, strict=True)))
 
 
+def line(document: object) -> bytes:
+    """The document as one line of a conversation, its end included."""
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
 @cache
 def _validator(name: str) -> Draft202012Validator:
     schema = json.loads((_HERE / f"{name}.json").read_text(encoding="utf-8"))

@@ -48,6 +48,9 @@ _CONNECT_PAUSE = 0.05
 # An answer larger than this is no answer; `requests` is filtered by its caller.
 MAX_LINE = 16 * 1024 * 1024
 
+# What a fault calls a child that speaks the lines.
+DRIVER = "the driver"
+
 # A driver that got its end of input may take this long to go.
 STOP_SECONDS = 5.0
 
@@ -140,54 +143,60 @@ class SocketLines:
 
 
 class CommandLines:
-    """A child process: requests on its standard input, answers on its standard output."""
+    """A child process: requests on its standard input, answers on its standard output.
 
-    def __init__(self, process: trio.Process) -> None:
+    `who` is what a fault calls it.
+    """
+
+    def __init__(self, process: trio.Process, who: str = DRIVER) -> None:
         self._process = process
+        self._who = who
         self._buffer = bytearray()
 
     async def ask(self, line: bytes, number: int) -> Answer:
         """Sends the line and returns the answer with that number."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise DriverFault("the driver has no pipes")
+            raise DriverFault(f"{self._who} has no pipes")
         try:
             await stdin.send_all(line)
-            return await _answer_from(stdout, self._buffer, number)
+            return await _answer_from(stdout, self._buffer, number, self._who)
         except trio.BrokenResourceError as broken:
-            raise DriverFault("the driver hung up") from broken
+            raise DriverFault(f"{self._who} hung up") from broken
 
 
-async def _answer_from(stream: trio.abc.ReceiveStream, buffer: bytearray, number: int) -> Answer:
+async def _answer_from(
+    stream: trio.abc.ReceiveStream, buffer: bytearray, number: int, who: str = DRIVER
+) -> Answer:
     """The answer with that number; older ones belong to calls that were given up."""
     while True:
-        answer = _parsed(await _line_from(stream, buffer))
+        answer = _parsed(await _line_from(stream, buffer, who), who)
         if answer["id"] == number:
             return answer
         if answer["id"] > number:
-            raise DriverFault(f"the driver answered request {answer['id']}, which was never made")
+            raise DriverFault(f"{who} answered request {answer['id']}, which was never made")
 
 
-async def _line_from(stream: trio.abc.ReceiveStream, buffer: bytearray) -> bytes:
+async def _line_from(stream: trio.abc.ReceiveStream, buffer: bytearray, who: str) -> bytes:
     while (end := buffer.find(b"\n")) < 0:
         if len(buffer) > MAX_LINE:
-            raise DriverFault(f"the driver wrote more than {MAX_LINE} bytes without an end of line")
+            raise DriverFault(f"{who} wrote more than {MAX_LINE} bytes without an end of line")
         piece = await stream.receive_some()
         if not piece:
-            raise DriverFault("the driver ended without an answer")
+            raise DriverFault(f"{who} ended without an answer")
         buffer += piece
     line = bytes(buffer[:end])
     del buffer[: end + 1]
     return line
 
 
-def _parsed(line: bytes) -> Answer:
+def _parsed(line: bytes, who: str) -> Answer:
     try:
         answer = json.loads(line)
         validate.check("driver_answer", answer)
     except ValueError as wrong:
         reason = str(wrong) if isinstance(wrong, validate.Invalid) else "no JSON"
-        raise DriverFault(f"the driver's answer is not of the protocol: {reason}") from wrong
+        raise DriverFault(f"an answer of {who} is not of the protocol: {reason}") from wrong
     return dict(answer)
 
 
@@ -196,7 +205,7 @@ async def opened(spec: DriverSpec) -> AsyncIterator[NoDriver | LineDriver]:
     """The driver of that description, ready for use, ended with the block. Raises DriverFault."""
     match spec.kind:
         case "command":
-            async with _child(spec.command) as process:
+            async with child(spec.command) as process:
                 driver = LineDriver(CommandLines(process))
                 await driver.hello()
                 yield driver
@@ -209,13 +218,14 @@ async def opened(spec: DriverSpec) -> AsyncIterator[NoDriver | LineDriver]:
 
 
 @asynccontextmanager
-async def _child(command: tuple[str, ...]) -> AsyncIterator[trio.Process]:
+async def child(command: tuple[str, ...], who: str = DRIVER) -> AsyncIterator[trio.Process]:
+    """The command as a child with pipes, ended with the block. Raises DriverFault."""
     try:
         process = await trio.lowlevel.open_process(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
         )
     except OSError as wrong:
-        raise DriverFault(f"the driver cannot be started: {wrong.strerror}") from wrong
+        raise DriverFault(f"{who} cannot be started: {wrong.strerror}") from wrong
     try:
         yield process
     finally:

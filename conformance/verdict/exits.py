@@ -29,6 +29,11 @@ class Outcome(StrEnum):
     CLEANED = "cleaned"
     LEFT_OVER = "left_over"
     BAD_LEDGER = "bad_ledger"
+    VECTORS_PASSED = "vectors_passed"
+    VECTORS_FAILED = "vectors_failed"
+    VECTORS_USAGE = "vectors_usage"
+    VECTORS_INCOMPLETE = "vectors_incomplete"
+    VECTORS_BROKEN = "vectors_broken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,21 @@ EXITS: Mapping[Outcome, Row] = MappingProxyType(
         ),
         Outcome.BAD_LEDGER: Row(
             command="cleanup", code=2, says="the ledger or the target file cannot be read"
+        ),
+        Outcome.VECTORS_PASSED: Row(
+            command="vectors", code=0, says="every case came out as it must, for what the command offers"
+        ),
+        Outcome.VECTORS_FAILED: Row(command="vectors", code=1, says="a case came out otherwise"),
+        Outcome.VECTORS_USAGE: Row(command="vectors", code=2, says="no command, or no such case"),
+        Outcome.VECTORS_INCOMPLETE: Row(
+            command="vectors",
+            code=3,
+            says="only chosen cases were asked, the command offers nothing, or somebody interrupted",
+        ),
+        Outcome.VECTORS_BROKEN: Row(
+            command="vectors",
+            code=4,
+            says="the command could not be asked: it broke the protocol, hung or ended, or the suite broke",
         ),
     }
 )
