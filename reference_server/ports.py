@@ -5,7 +5,7 @@ the same ones. `app.build` alone chooses; a port that it gets as None is unwired
 UUIDs are lower-case texts. Sequences are positive integers of the log. Instants are aware UTC datetimes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -209,8 +209,16 @@ class NonceStore(Protocol):
         """Record (nonce, sequence) pairs and say what each is. Raises Unavailable."""
         ...
 
+    async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
+        """As `admit`, of every entry of some bodies; answers the sequences that only repeat a nonce."""
+        ...
+
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """The recorded sequences. Raises Unavailable."""
+        ...
+
+    async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
+        """As `look_up`, of one Node's nonces by their events."""
         ...
 
     async def forget_below(self, low: int) -> None:

@@ -9,9 +9,8 @@ from functools import partial
 import structlog
 import trio
 
-from reference_server.log import subjects
 from reference_server.metrics import Metrics
-from reference_server.ports import Appended, Change, EventStream, NonceStore, Sighting, Store, Unavailable
+from reference_server.ports import Appended, Change, EventStream, NonceStore, Store, Unavailable
 from reference_server.relay import settling
 from reference_server.relay.batch import Batch, Outcome
 from reference_server.relay.decide import Decision, Reason
@@ -104,20 +103,14 @@ class Relay:
 
     async def _admit(self, appended: Sequence[Appended]) -> None:
         """Record the nonces under their acknowledged sequences (LOG-5)."""
-        sightings = [
-            (subjects.message_id(piece.body.event_id, node_id), sequence)
-            for piece in appended
-            for sequence, node_id in piece.entries
-        ]
         try:
-            answers = await self._layered.nonces.admit(sightings)
+            replayed = await self._layered.nonces.admit_entries(appended)
         except Unavailable:
             self._log.warning("relay_nonces_away")
             return
-        replays = sum(answer is Sighting.REPLAY for answer in answers)
-        if replays:
-            self._metrics.nonce_replay.labels(layer=self._layered.nonces.layer).inc(replays)
-            self._log.error("relay_appended_twice", entries=replays)
+        if replayed:
+            self._metrics.nonce_replay.labels(layer=self._layered.nonces.layer).inc(len(replayed))
+            self._log.error("relay_appended_twice", entries=len(replayed))
 
     async def _round(self) -> None:
         """What is due once a tick, whatever there was to relay."""

@@ -35,6 +35,9 @@ _SHARE_PER_PASS = 4
 # Looks at streams that are on their way out; far below Limits.ending_seconds.
 _REAP_SECONDS = 0.25
 
+# The loop over the entries of a broadcast looks at these a thousand times.
+_LIVE, _JOINING = Stage.LIVE, Stage.JOINING
+
 # Streams looked at between two yields (GATE-15).
 _LOOKS_PER_TURN = 500
 
@@ -238,26 +241,27 @@ class Hub:
 
     def _hand_out(self, appended: Appended, ready: Ready, replayed: Collection[int]) -> int:
         delivered = 0
+        by_node, mark = self._by_node, self._flusher.mark
         for sequence, node_id in appended.entries:
-            sessions = self._by_node.get(node_id)
+            sessions = by_node.get(node_id)
             if sessions is None or (replayed and sequence in replayed):
                 continue
             for session in sessions:
-                if session.stage is Stage.LIVE:
+                if session.stage is _LIVE:
                     reason = session.deliver(sequence, ready)
                     if reason is not None:
                         self._withhold(appended, sequence, node_id, reason)
                     delivered += 1
-                    if not session.dirty:
-                        self._wake(session)
-                elif session.stage is Stage.JOINING:
+                    if session.blocked:
+                        self._check_backlog(session)
+                    elif not session.dirty:
+                        mark(session)
+                elif session.stage is _JOINING:
                     self._hold(session, sequence, appended, ready)
         return delivered
 
-    def _wake(self, session: Session) -> None:
-        if not session.blocked:
-            self._flusher.mark(session)
-        elif session.backlog() > self._limits.pending_bytes:
+    def _check_backlog(self, session: Session) -> None:
+        if session.backlog() > self._limits.pending_bytes:
             self.lose(session, End.SLOW_READER)
 
     def _hold(self, session: Session, sequence: int, appended: Appended, ready: Ready) -> None:

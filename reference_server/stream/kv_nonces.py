@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -11,9 +11,9 @@ from nats.errors import Error as NatsError
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from reference_server.log import direct
+from reference_server.log import direct, subjects
 from reference_server.log.nats_link import LogRefused, NatsLink
-from reference_server.ports import Layer, Sighting, Unavailable
+from reference_server.ports import Appended, Layer, Sighting, Unavailable
 
 T = TypeVar("T")
 
@@ -85,6 +85,17 @@ class KvNonces:
                 answers.append(Sighting.SAME if sequence == first else Sighting.REPLAY)
         return answers
 
+    async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
+        """See the port."""
+        sightings = [
+            (subjects.message_id(piece.body.event_id, node_id), sequence)
+            for piece in appended
+            for sequence, node_id in piece.entries
+        ]
+        answers = await self.admit(sightings)
+        pairs = zip(sightings, answers, strict=True)
+        return {sequence for (_, sequence), answer in pairs if answer is Sighting.REPLAY}
+
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See the port."""
         unknown = [nonce for nonce in nonces if nonce not in self._known]
@@ -92,6 +103,10 @@ class KvNonces:
         if unknown:
             found = await self._call(partial(self._read_all, unknown))
         return [self._known.get(nonce, found.get(nonce)) for nonce in nonces]
+
+    async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
+        """See the port."""
+        return await self.look_up([subjects.message_id(event_id, node_id) for event_id in event_ids])
 
     async def forget_below(self, low: int) -> None:
         """See the port; with a time to live the bucket forgets by itself, after its entries are gone."""

@@ -1,58 +1,85 @@
 """The NonceStore of one process, in memory: bounded by what the log retains (LOG-5, LOG-6)."""
 
-from collections.abc import Sequence
-from itertools import islice, takewhile
+from collections.abc import Collection, Sequence
 
-from reference_server.ports import Layer, Sighting
+from reference_server.ports import Appended, Layer, Sighting
 
 
 class MemoryNonces:
     """Remembers the lowest sequence of each nonce until `forget_below` passes it.
 
-    Fed in sequence order by one reader, so the oldest stand first.
+    A nonce is `<event id>.<node id>`; kept by event, a broadcast costs one look and one small table. Fed in
+    sequence order by one reader, so the oldest events stand first.
     """
 
-    __slots__ = ("_first", "layer")
+    __slots__ = ("_events", "layer")
 
     shared = False
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        self._first: dict[str, int] = {}
+        self._events: dict[str, dict[str, int]] = {}  # event id: node id: lowest sequence
 
     async def admit(self, sightings: Sequence[tuple[str, int]]) -> Sequence[Sighting]:
         """See NonceStore."""
-        first = self._first
-        before = len(first)
-        recorded = [first.setdefault(nonce, sequence) for nonce, sequence in sightings]
-        if len(first) - before == len(sightings):
-            return [Sighting.FIRST] * len(sightings)
-        return self._told_apart(sightings, recorded, before)
+        return [self._see(*_parts(nonce), sequence) for nonce, sequence in sightings]
 
-    def _told_apart(
-        self, sightings: Sequence[tuple[str, int]], recorded: Sequence[int], before: int
-    ) -> Sequence[Sighting]:
-        """At least one nonce was known: new ones are those behind the first `before` of the dict."""
-        fresh = set(islice(reversed(self._first), len(self._first) - before))
-        answers = []
-        for (nonce, sequence), at in zip(sightings, recorded, strict=True):
-            if nonce in fresh and sequence == at:
-                fresh.discard(nonce)
-                answers.append(Sighting.FIRST)
-            elif sequence > self._first[nonce]:
-                answers.append(Sighting.REPLAY)
-            else:
-                answers.append(Sighting.SAME if sequence == at else Sighting.FIRST)
-                self._first[nonce] = sequence  # the lowest wins
-        return answers
+    async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
+        """See NonceStore."""
+        replayed: set[int] = set()
+        for piece in appended:
+            event_id, entries = piece.body.event_id, piece.entries
+            if event_id not in self._events:
+                places = {node_id: sequence for sequence, node_id in entries}
+                if len(places) == len(entries):  # an event that is new, each Node once
+                    self._events[event_id] = places
+                    continue
+            for sequence, node_id in entries:
+                if self._see(event_id, node_id, sequence) is Sighting.REPLAY:
+                    replayed.add(sequence)
+        return replayed
+
+    def _see(self, event_id: str, node_id: str, sequence: int) -> Sighting:
+        places = self._events.get(event_id, {})
+        first = places.get(node_id)
+        if first is None:
+            self._events.pop(event_id, None)
+            self._events[event_id] = places  # forgotten with the newest of its entries
+        elif sequence >= first:
+            return Sighting.SAME if sequence == first else Sighting.REPLAY
+        places[node_id] = sequence  # the lowest wins
+        return Sighting.FIRST
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See NonceStore."""
-        return list(map(self._first.get, nonces))
+        return [self._first(*_parts(nonce)) for nonce in nonces]
+
+    async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
+        """See NonceStore."""
+        events = self._events
+        return [
+            None if (places := events.get(event_id)) is None else places.get(node_id)
+            for event_id in event_ids
+        ]
+
+    def _first(self, event_id: str, node_id: str) -> int | None:
+        return self._events.get(event_id, {}).get(node_id)
 
     async def forget_below(self, low: int) -> None:
         """See NonceStore."""
-        first = self._first
-        gone = [nonce for nonce, _ in takewhile(lambda item: item[1] < low, first.items())]
-        for nonce in gone:
-            del first[nonce]
+        gone = []
+        for event_id, places in self._events.items():
+            left = {node_id: sequence for node_id, sequence in places.items() if sequence >= low}
+            if not left:
+                gone.append(event_id)
+            elif len(left) < len(places):
+                self._events[event_id] = left
+            else:
+                break
+        for event_id in gone:
+            del self._events[event_id]
+
+
+def _parts(nonce: str) -> tuple[str, str]:
+    event_id, _, node_id = nonce.rpartition(".")
+    return event_id, node_id

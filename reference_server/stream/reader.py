@@ -11,7 +11,6 @@ from reference_server.ports import (
     Bounds,
     EventStream,
     NonceStore,
-    Sighting,
     SignedBody,
     Tail,
     Unavailable,
@@ -49,12 +48,6 @@ class Audience(Protocol):
     def end_of_body(self, appended: Appended, reason: End) -> None:
         """End the streams of the Nodes that it addresses."""
         ...
-
-
-def nonces_of(appended: Appended) -> list[tuple[str, int]]:
-    """The nonce of each entry with its sequence (LOG-5)."""
-    prefix = appended.body.event_id + "."
-    return [(prefix + node_id, sequence) for sequence, node_id in appended.entries]
 
 
 class Reader:
@@ -124,7 +117,7 @@ class Reader:
 
     async def _take(self, tail: Tail) -> None:
         await self._check_continuous(tail)
-        replayed = await self._admit(tail)
+        replayed = await self._nonces.admit_entries(tail.appended)
         judged = await self._judge(tail)
         self._audience.dispatch(tail, judged, replayed)
         self.read_to = tail.read_to  # in one breath with the dispatch: a replay joins at this place
@@ -136,15 +129,6 @@ class Reader:
         first = tail.appended[0].entries[0][0] if tail.appended else tail.read_to + 1
         if first > self.read_to + 1 and (await self._log.bounds()).low - 1 > self.read_to:
             self._audience.end_all(End.EVICTED)
-
-    async def _admit(self, tail: Tail) -> Collection[int]:
-        """Feed the nonces; answers the sequences that only repeat one."""
-        sightings = [pair for appended in tail.appended for pair in nonces_of(appended)]
-        answers = await self._nonces.admit(sightings)
-        if Sighting.REPLAY not in answers:
-            return ()
-        pairs = zip(sightings, answers, strict=True)
-        return {sequence for (_, sequence), answer in pairs if answer is Sighting.REPLAY}
 
     async def _judge(self, tail: Tail) -> Judged:
         """Check every body that an open stream waits for; streams may open while others are checked."""

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import trio
+
 from reference_server.ports import SignatureVerifier, SignedBody
 from reference_server.wire import frames
 
@@ -38,13 +40,14 @@ class Readied:
     Only what passed is kept: a refusal is found anew each time, so that a key that arrives late is seen.
     """
 
-    __slots__ = ("_bytes", "_capacity", "_ready", "_verifier")
+    __slots__ = ("_bytes", "_capacity", "_ready", "_under_way", "_verifier")
 
     def __init__(self, verifier: SignatureVerifier, capacity: int = _CAPACITY) -> None:
         self._verifier = verifier
         self._capacity = capacity
         self._ready: OrderedDict[bytes, Ready] = OrderedDict()
         self._bytes = 0
+        self._under_way: dict[bytes, trio.Event] = {}  # what somebody is having checked
 
     @property
     def known(self) -> Mapping[bytes, Ready]:
@@ -52,14 +55,37 @@ class Readied:
         return self._ready
 
     async def prepare(self, bodies: Sequence[SignedBody]) -> Mapping[bytes, Ready | Refused]:
-        """Check bodies that are not known; what passes is known from now on. Raises Unavailable."""
+        """Check bodies that are not known; what passes is known from now on. Raises Unavailable.
+
+        Agents resume by the thousand with the same entries: what one is having checked, the others wait for,
+        once. What did not pass there, for whatever reason, each has checked for itself and at once.
+        """
+        wanted = {body.wire: body for body in bodies}
+        awaited = {self._under_way[wire] for wire in wanted if wire in self._under_way}
+        answers = await self._check([body for wire, body in wanted.items() if wire not in self._under_way])
+        for check in awaited:
+            await check.wait()
+        answers |= {wire: ready for wire in wanted if (ready := self._ready.get(wire)) is not None}
+        left = [body for wire, body in wanted.items() if wire not in answers]
+        return answers | await self._judge(left)
+
+    async def _check(self, bodies: Sequence[SignedBody]) -> dict[bytes, Ready | Refused]:
+        """Check bodies while others may wait for them."""
+        done = trio.Event()
+        self._under_way |= dict.fromkeys((body.wire for body in bodies), done)
+        try:
+            return await self._judge(bodies)
+        finally:
+            for body in bodies:
+                del self._under_way[body.wire]
+            done.set()
+
+    async def _judge(self, bodies: Sequence[SignedBody]) -> dict[bytes, Ready | Refused]:
         if not bodies:
             return {}
-        answers: dict[bytes, Ready | Refused] = {}
         reasons = await self._verifier.verify(bodies)
-        for body, reason in zip(bodies, reasons, strict=True):
-            answers[body.wire] = await self._judged(body, reason)
-        return answers
+        pairs = zip(bodies, reasons, strict=True)
+        return {body.wire: await self._judged(body, reason) for body, reason in pairs}
 
     async def _judged(self, body: SignedBody, reason: str | None) -> Ready | Refused:
         if reason is not None:

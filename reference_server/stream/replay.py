@@ -77,10 +77,8 @@ class Replay:
         return tail.read_to
 
     async def _look_up(self, session: Session, tail: Tail) -> Sequence[int | None]:
-        node_id = session.node_id
-        return await self._nonces.look_up(
-            [f"{appended.body.event_id}.{node_id}" for appended in tail.appended for _ in appended.entries]
-        )
+        event_ids = [appended.body.event_id for appended in tail.appended for _ in appended.entries]
+        return await self._nonces.look_up_node(session.node_id, event_ids)
 
     async def _judge(self, tail: Tail) -> Mapped:
         known = self._readied.known

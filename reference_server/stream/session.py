@@ -32,6 +32,9 @@ class Move(Enum):
     LOSE = "lose"  # the peer is gone, or is cut (SSE-9)
 
 
+# Asked at every write.
+_ENDING = Stage.ENDING
+
 # An absent pair is an illegal move.
 MOVES: Mapping[tuple[Stage, Move], Stage] = MappingProxyType(
     {
@@ -181,7 +184,7 @@ class Session:
         if not self.chunked:
             return b"".join(pieces)
         data = frames.chunked(size, pieces) if size else b""
-        if self.stage is Stage.ENDING and not self.last_taken:
+        if self.stage is _ENDING and not self.last_taken:
             self.last_taken = True
             return data + frames.LAST_CHUNK
         return data

@@ -12,5 +12,6 @@ def shared(event_type: str, wire: bytes) -> bytes:
 
 def chunked(size: int, pieces: list[bytes]) -> bytes:
     """One chunk of `size` bytes; the list of its pieces is used up."""
+    pieces.insert(0, b"%x\r\n" % size)
     pieces.append(b"\r\n")
-    return b"%x\r\n" % size + b"".join(pieces)
+    return b"".join(pieces)

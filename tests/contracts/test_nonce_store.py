@@ -9,7 +9,7 @@ from nats.js.errors import NotFoundError
 
 from reference_server.log import nats_link
 from reference_server.log.nats_link import LogRefused, NatsLink, NatsPlace
-from reference_server.ports import Layer, NonceStore, Sighting
+from reference_server.ports import Appended, Layer, NonceStore, Sighting, SignedBody
 from reference_server.stream import kv_nonces
 from reference_server.stream.nonce import MemoryNonces
 from tests.services.nats import Nats
@@ -40,6 +40,11 @@ def made(request: pytest.FixtureRequest) -> Made:
     if request.param == "jetstream":
         return partial(jetstream, request.getfixturevalue("nats_engine").url)
     return memory
+
+
+def broadcast(event_id: str, *entries: tuple[int, str]) -> Appended:
+    body = SignedBody(event_id=event_id, event_type="e", domain_id="d", key_id="k", wire=b"{}")
+    return Appended(body=body, entries=entries)
 
 
 FIRST, SAME, REPLAY = Sighting.FIRST, Sighting.SAME, Sighting.REPLAY
@@ -85,9 +90,49 @@ async def test_what_is_forgotten_is_new_again_and_the_rest_stays(made: Made) -> 
 
 
 @every_adapter
+async def test_a_broadcast_at_once_is_its_nonces_one_by_one(made: Made) -> None:
+    async with made() as store:
+        assert not await store.admit_entries([broadcast("a", (1, "1"), (2, "2")), broadcast("b", (3, "1"))])
+        assert await store.admit([("a.1", 1), ("a.2", 4), ("b.1", 4)]) == [SAME, REPLAY, REPLAY]
+        assert await store.look_up_node("1", ["a", "b", "c"]) == [1, 3, None]
+        again = [broadcast("a", (5, "2"), (6, "3")), broadcast("a", (7, "3")), broadcast("b", (8, "2"))]
+        assert set(await store.admit_entries(again)) == {5, 7}
+        assert await store.look_up(["a.2", "a.3", "b.2"]) == [2, 6, 8]
+
+
+@every_adapter
+async def test_a_node_twice_in_one_broadcast_is_a_replay(made: Made) -> None:
+    async with made() as store:
+        assert set(await store.admit_entries([broadcast("a", (1, "1"), (2, "2"), (3, "1"))])) == {3}
+        assert await store.look_up(["a.1", "a.2"]) == [1, 2]
+
+
+@every_adapter
+async def test_a_broadcast_met_again_lower_down_takes_the_lower_place(made: Made) -> None:
+    async with made() as store:
+        await store.admit_entries([broadcast("a", (9, "1"), (10, "2"))])
+        assert not await store.admit_entries([broadcast("a", (4, "1"))])
+        assert set(await store.admit_entries([broadcast("a", (9, "1"), (10, "2"))])) == {9}
+
+
+@every_adapter
+async def test_of_a_broadcast_what_the_log_retains_stays(made: Made) -> None:
+    async with made() as store:
+        await store.admit_entries([broadcast("a", (1, "1"), (2, "2")), broadcast("b", (3, "1"))])
+        await store.forget_below(2)
+        assert await store.look_up(["a.1", "a.2", "b.1"]) == [None, 2, 3]
+        await store.admit([("a.9", 8)])
+        await store.forget_below(8)
+        assert await store.look_up(["a.2", "b.1", "a.9"]) == [None, None, 8]
+        assert not await store.admit_entries([broadcast("a", (9, "1"))])
+
+
+@every_adapter
 async def test_nothing_admitted_is_nothing_answered(made: Made) -> None:
     async with made() as store:
         assert list(await store.admit([])) == []
+        assert not await store.admit_entries([])
+        assert list(await store.look_up_node("1", [])) == []
         assert list(await store.look_up([])) == []
 
 

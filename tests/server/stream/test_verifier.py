@@ -11,7 +11,6 @@ from reference_server.envelope import model
 from reference_server.ports import Change, Layer, SignedBody
 from reference_server.store import tables
 from reference_server.stream.nonce import MemoryNonces
-from reference_server.stream.reader import nonces_of
 from reference_server.stream.verifier import StoredKeys
 from tests.server import bus
 from tests.server.stream.fakes import DOMAIN, NODE, OTHER_DOMAIN, OTHER_NODE
@@ -34,7 +33,7 @@ class Scene:
         while self.fed < high:
             tail = await self.bus.log.read_tail(self.fed)
             for appended in tail.appended:
-                await self.nonces.admit(nonces_of(appended))
+                await self.nonces.admit_entries([appended])
             self.fed = tail.read_to
 
     async def rotate(self) -> None:
