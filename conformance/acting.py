@@ -11,6 +11,7 @@ from conformance.probe.canary import Canary
 from conformance.probe.client import Client
 from conformance.probe.clock import RunClock
 from conformance.probe.grounds import Grounds
+from conformance.probe.legible import legible
 from conformance.probe.node import Ledger
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.recorder import Recorder
@@ -111,7 +112,7 @@ def _obstacle(error: Exception) -> tuple[Verdict, str]:
     """CannotAct alone is the target's lack; everything else is a fault of suite or driver."""
     found = tuple(leaves(error))
     if all(isinstance(leaf, CannotAct) for leaf in found):
-        return Verdict.NOT_TESTABLE, str(found[0])
+        return Verdict.NOT_TESTABLE, legible(str(found[0]))
     broken = next(leaf for leaf in found if not isinstance(leaf, CannotAct))
     return Verdict.HARNESS_ERROR, origin_of(broken)
 

@@ -57,7 +57,14 @@ def cli() -> None:
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
 @click.option("--max-connections", type=click.IntRange(min=1), help="At most so many at once.")
 @click.option("--budget-seconds", type=click.FloatRange(min=1), help="Stop acting after this long.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(running.FORMS),
+    default="text",
+    show_default=True,
+    help="json: run.json alone. github: annotations of a workflow alone.",
+)
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done; send nothing.")
 def run_command(**options: object) -> NoReturn:
     """Run the checks against TARGET, a base URL or a target file."""

@@ -16,6 +16,7 @@ from conformance.probe import ledger as ledgers
 from conformance.probe.canary import Canary
 from conformance.probe.client import Client
 from conformance.probe.clock import RunClock
+from conformance.probe.legible import legible
 from conformance.probe.obstacle import DriverFault
 from conformance.probe.policy import Restraint
 from conformance.probe.vault import Vault
@@ -189,7 +190,7 @@ async def _driver(target: Target, stack: AsyncExitStack) -> tuple[drivers.NoDriv
     try:
         return await stack.enter_async_context(drivers.opened(target.driver)), ""
     except DriverFault as broken:
-        return drivers.NoDriver(), f"driver: {broken}"
+        return drivers.NoDriver(), legible(f"driver: {broken}")
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from conformance.probe import ledger as ledgers
 from conformance.probe.vault import Vault, WeakSecret
 from conformance.progress import Progress, Silent
 from conformance.removal import remove_all
-from conformance.report import record, terminal
+from conformance.report import github, record, terminal
 from conformance.report.folder import RunFolder, SecretInOutput, Unwritable, guard
 from conformance.target import callers, reach, reference
 from conformance.target import file as target_file
@@ -34,6 +34,10 @@ RUNS = "busproof-runs"
 
 # Profiles that a reference run does not claim by itself: one needs an unwired server, one certifies nothing.
 _NOT_BY_DEFAULT = frozenset({reference.DESCOPED, LIVE})
+
+
+# What `--format` takes. With the second and the third nothing else is written to standard output.
+FORMS = ("text", "json", "github")
 
 
 class Interrupted(Exception):
@@ -76,6 +80,8 @@ def run(options: RunOptions) -> Outcome:
     except BaseException as error:
         outcome, text = _told(error)
         click.echo(f"busproof: {text}", err=True)
+        if options.form == "github":
+            click.echo(github.ended(outcome, text))
         return outcome
 
 
@@ -239,7 +245,7 @@ def _default_out(order: runner.Order) -> Path:
 
 @contextmanager
 def _progress(options: RunOptions, vault: Vault) -> Iterator[Progress]:
-    if options.form == "json":
+    if options.form != "text":
         yield Silent()
     elif sys.stdout.isatty():
         with terminal.LiveProgress(Console(), vault.named) as live:
@@ -262,6 +268,10 @@ def _show(options: RunOptions, done: record.RunRecord, vault: Vault, folder: Run
         click.echo(record.render(record.closed(done)), nl=False)
         return
     say = _say(vault)
+    if options.form == "github":
+        for line in github.lines(done, folder.root, vault.named):
+            say(line)
+        return
     if sys.stdout.isatty():
         Console().print(terminal.final_table(done, vault.named))
     for line in terminal.conclusion(done):

@@ -5,6 +5,7 @@ import json
 import uuid
 from dataclasses import dataclass
 
+from conformance.probe.legible import legible
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Exchange
 
@@ -45,7 +46,7 @@ def _version(exchange: Exchange) -> str:
         told = json.loads(exchange.body)
     except ValueError:
         return ""
-    return str(told.get("version", "")) if isinstance(told, dict) else ""
+    return legible(str(told.get("version", ""))) if isinstance(told, dict) else ""
 
 
 def _ok(exchange: Exchange) -> bool:

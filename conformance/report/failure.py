@@ -32,9 +32,22 @@ def tell(result: CheckResult, record: RunRecord) -> list[str]:
     lines += [_also(finding, times) for finding, times in rest[:_IN_LINES]]
     lines += [f"… and {len(rest) - _IN_LINES} others, in run.json"] if len(rest) > _IN_LINES else []
     if lines:
-        lines.append(f"repeat: busproof run … --select {result.id} --seed {record.opening.seed}")
+        lines.append(repetition(result, record))
     lines += [f"transcript: {each.transcript}" for each in result.attempts[-1:] if each.transcript]
     return lines
+
+
+def repetition(result: CheckResult, record: RunRecord) -> str:
+    """How this check alone is run again."""
+    return f"repeat: busproof run … --select {result.id} --seed {record.opening.seed}"
+
+
+def request(finding: Finding, result: CheckResult, record: RunRecord) -> str:
+    """The curl line of the request that a finding is about, empty if there is none."""
+    if finding.evidence is None:
+        return ""
+    exchange = _exchange(finding.evidence.exchange, result, record)
+    return curl.line(exchange, record.opening.target.base_url) if exchange is not None else ""
 
 
 def _distinct(violations: Iterable[Finding]) -> list[tuple[Finding, int]]:

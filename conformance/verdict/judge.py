@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from conformance.catalogue.load import Clause
 from conformance.check.model import CannotJudge, Check, Finding
+from conformance.probe.legible import legible
 from conformance.probe.transcript import Transcript
 from conformance.verdict.lattice import Verdict, collapse
 from conformance.verdict.result import CheckResult
@@ -30,7 +31,7 @@ def judge(check: Check, transcript: Transcript, clauses: Clauses) -> CheckResult
 def without_judgement(check: Check, verdict: Verdict, reason: str) -> CheckResult:
     """The result of a check that could not be judged, the same verdict for each of its clauses."""
     each = MappingProxyType(dict.fromkeys(check.clauses, verdict))
-    return CheckResult(id=check.id, verdict=verdict, clauses=each, reason=reason)
+    return CheckResult(id=check.id, verdict=verdict, clauses=each, reason=legible(reason))
 
 
 def weakened(result: CheckResult, verdict: Verdict, reason: str) -> CheckResult:
@@ -52,7 +53,7 @@ def origin_of(error: BaseException) -> str:
     """Type, text and innermost place of an exception, without any path of this machine."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return legible(f"{type(error).__name__}: {error}{place}")
 
 
 def _weighed(check: Check, findings: Sequence[Finding], clauses: Clauses) -> CheckResult:
@@ -70,6 +71,10 @@ def _weighed(check: Check, findings: Sequence[Finding], clauses: Clauses) -> Che
         id=check.id,
         verdict=collapse(each.values()),
         clauses=MappingProxyType(each),
-        findings=tuple(findings),
+        findings=tuple(_legible(each) for each in findings),
         reason=f"nothing was found out about {', '.join(silent)}" if silent else "",
     )
+
+
+def _legible(finding: Finding) -> Finding:
+    return replace(finding, expected=legible(finding.expected), observed=legible(finding.observed))

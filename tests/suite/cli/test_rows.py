@@ -214,6 +214,54 @@ def test_json_on_standard_output_is_pure(url: str, suite: Suite) -> None:
     assert complete and document == json.loads(Path("r/run.json").read_bytes())
 
 
+BROKEN: dict[Outcome, tuple[str, ...]] = {
+    Outcome.USAGE: ("--header", "novalue"),
+    Outcome.UNWRITABLE: ("--out", "file/below"),
+    Outcome.NON_CONFORMANT: (),
+    Outcome.HARNESS_ERROR: (),
+    Outcome.INCOMPLETE: ("--select", "T-O01"),
+}
+
+
+def going_wrong(outcome: Outcome, suite: Suite) -> None:
+    """Prepares what makes a run end so."""
+
+    async def broken(stage: Stage) -> None:
+        raise ZeroDivisionError("% of\n::error::nothing")
+
+    Path("file").write_text("")
+    if outcome is Outcome.NON_CONFORMANT:
+        suite(scenario(), check(findings=[finding(holds=False)]))
+    if outcome is Outcome.HARNESS_ERROR:
+        suite(scenario(act=broken), check(findings=answered))
+
+
+@pytest.mark.parametrize(("outcome", "arguments"), BROKEN.items())
+def test_json_is_pure_when_things_go_wrong(
+    outcome: Outcome, arguments: tuple[str, ...], url: str, suite: Suite
+) -> None:
+    going_wrong(outcome, suite)
+    result = called(outcome, "run", url, "--profile", "stream", "--format", "json", *arguments)
+    if result.stdout:
+        document, complete = record.parse(result.stdout.encode())
+        assert complete and document["footer"]["exit"] == result.exit_code
+    else:
+        assert result.stderr.startswith("busproof: "), "a run that never was is told on standard error alone"
+        assert outcome in (Outcome.USAGE, Outcome.UNWRITABLE)
+
+
+@pytest.mark.parametrize(("outcome", "arguments"), [*BROKEN.items(), (Outcome.CONFORMANT, ())])
+def test_github_gets_annotations_and_nothing_else(
+    outcome: Outcome, arguments: tuple[str, ...], url: str, suite: Suite
+) -> None:
+    going_wrong(outcome, suite)
+    result = called(outcome, "run", url, "--profile", "stream", "--format", "github", *arguments)
+    level = "notice" if outcome is Outcome.CONFORMANT else "error"
+    *_, last = lines = result.stdout.splitlines()
+    assert all(line.startswith(("::error title=", "::warning title=", "::notice title=")) for line in lines)
+    assert last.startswith(f"::{level} title=busproof%3A {outcome.value.replace('_', ' ')} (exit ")
+
+
 def test_list_and_explain(suite: Suite) -> None:
     assert "T-001" in called(Outcome.LISTED, "list").stdout
     assert called(Outcome.LISTED, "list", "--profile", "pull").stdout == ""

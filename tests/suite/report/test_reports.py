@@ -1,79 +1,21 @@
 """Reports: transcripts read back equal, junit as others read it, failures that can be repeated."""
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
-from conformance.check.model import Grade
-from conformance.probe.transcript import Ending, Exchange, Head, Mark, Received, Transcript
-from conformance.report import curl, failure, junit, ndjson, record, summary
+from conformance.report import curl, failure, junit, ndjson, record, summary, terminal
 from conformance.report.folder import RunFolder, SecretInOutput
 from conformance.schemas.validate import Invalid
-from conformance.target.model import Claims, Target
-from conformance.verdict.judge import judge, without_judgement
-from conformance.verdict.lattice import Verdict
+from conformance.verdict.judge import judge
 from conformance.verdict.whole import Circumstances, conclude
 from tests.suite.made import CLAUSES, catalogue, check, finding, of, scenario
+from tests.suite.report.reported import EXCHANGE, TRANSCRIPT, hostile, made
 from tests.suite.tiny import SECRET, vault
-
-EXCHANGE = Exchange(
-    id=1,
-    label="one",
-    identity="node_a",
-    sent_at=1_000_000_000,
-    method="PUT",
-    target="/v1/x?y=1",
-    request_headers=(("Authorization", "Bearer $BUSPROOF_NODE_A"), ("Host", "bus"), ("X-Q", 'a"b')),
-    request_body=b'{"it\'s": 1}',
-    head=Head(at=1_500_000_000, http_version="1.1", status=200, headers=(("X-A", "1"), ("x-a", "2"))),
-    received=(
-        Received(at=1_500_000_000, raw=b"HTTP/1.1 200 OK\r\n\r\n", body=b""),
-        Received(at=1_750_000_000, raw=b"\x00\xff\r\n\xe2\x80\xa8", body=b"\x00\xff\r\n\xe2\x80\xa8"),
-    ),
-    ended_at=2_000_000_000,
-    ending=Ending.CLOSED,
-)
-TRANSCRIPT = Transcript(
-    scenario="one",
-    started_wall=1_790_000_000.25,
-    exchanges=(EXCHANGE, replace(EXCHANGE, id=2, label="two", head=None, received=(), request_raw=b"GET")),
-    marks=(Mark(at=5, name="fact", facts={"a": [1, None, "x"]}),),
-)
-REGISTRY = of(
-    scenario(),
-    check("T-001", [finding()]),
-    check("T-002", [finding("MUST-2", holds=False)], clauses=("MUST-2",)),
-    check("T-003", [finding("SHOULD-1", holds=False)], clauses=("SHOULD-1",)),
-    check("T-004"),
-    check("T-005", profile="pull"),
-)
-
-
-def made() -> record.RunRecord:
-    results = [judge(each, TRANSCRIPT, CLAUSES) for each in REGISTRY.checks.values() if each.id < "T-005"]
-    results.append(without_judgement(REGISTRY.checks["T-005"], Verdict.NOT_APPLICABLE, "not claimed"))
-    data = catalogue(tuple(REGISTRY.checks))
-    opening = record.Opening(
-        suite_version="1",
-        started=1_790_000_000.25,
-        seed=9,
-        target=Target(name="tiny", base_url="http://bus:1/base"),
-        identity=None,
-        claims=Claims(profiles=("stream",), grade=Grade.G0, effects=frozenset()),
-        selection=None,
-        catalogue=data,
-    )
-    return record.RunRecord(
-        opening=opening,
-        registry=REGISTRY,
-        results=tuple(results),
-        whole=conclude(results, REGISTRY.checks, data, Circumstances(profiles=("stream",))),
-        seconds=1.5,
-        evidence={"one": TRANSCRIPT},
-    )
 
 
 def test_a_transcript_reads_back_equal() -> None:
@@ -120,6 +62,59 @@ def test_junit_shows_what_was_not_tested_as_an_error() -> None:
     kinds = {case.name.split()[0]: [type(each) for each in case.result] for case in stream}
     assert kinds == {"T-001": [], "T-002": [Failure], "T-003": [], "T-004": [Error]}
     assert [type(each) for case in suites["pull"] for each in case.result] == [Skipped]
+
+
+# The rules that readers of JUnit files share (the schema of Jenkins' xunit plugin, junit-10.xsd): attributes
+# that must and that may stand, and the children.
+RULES: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "disabled", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests"},
+        {"failures", "errors", "skipped", "disabled", "time", "timestamp", "hostname", "id", "package"},
+        {"properties", "testcase", "system-out", "system-err"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, set(), set()),
+    "testcase": (
+        {"name"},
+        {"classname", "time", "assertions", "status"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "failure": (set(), {"type", "message"}, set()),
+    "error": (set(), {"type", "message"}, set()),
+    "skipped": (set(), {"type", "message"}, set()),
+    "system-out": (set(), set(), set()),
+}
+
+
+def test_junit_keeps_the_rules_of_its_readers() -> None:
+    empty = conclude([], {}, catalogue(), Circumstances(profiles=("stream",)))
+    for done in (made(), hostile(), replace(made(), results=(), whole=empty)):
+        root = ET.fromstring(junit.render(done))
+        assert root.tag == "testsuites"
+        for element in root.iter():
+            must, may, children = RULES[element.tag]
+            assert must <= set(element.attrib) <= must | may, element.attrib
+            assert {child.tag for child in element} <= children
+            assert all(float(element.attrib[name]) >= 0 for name in {"time"} & set(element.attrib))
+        for suite in root:
+            cases = suite.findall("testcase")
+            assert int(suite.attrib["tests"]) == len(cases)
+            for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+                assert int(suite.attrib[count]) == sum(case.find(tag) is not None for case in cases)
+        for count in ("tests", "failures", "errors"):
+            assert int(root.attrib[count]) == sum(int(suite.attrib[count]) for suite in root)
+
+
+def test_every_report_holds_whatever_a_target_says() -> None:
+    done = hostile()
+    cases = [case for suite in JUnitXml.fromstring(junit.render(done)) for case in suite]
+    (text,) = {case.result[0].message for case in cases if case.name.startswith("T-002")}
+    assert text.startswith("MUST-2: a%25b") and "]]>&<x/>" in text and r"\x1b[2J\x00\ud83d" in text
+    assert record.parse(record.render(record.closed(done)))[1]
+    told = summary.render(done).decode()
+    assert told.count("```") == 2 * len(done.results) and "\x1b" not in told
+    assert "\x1b" not in "".join(terminal.conclusion(done))
 
 
 def test_junit_of_a_run_without_checks_is_an_error() -> None:

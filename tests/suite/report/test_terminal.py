@@ -6,7 +6,7 @@ from rich.console import Console
 
 from conformance.check.expand import expand
 from conformance.report import terminal
-from tests.suite.report.test_reports import REGISTRY, made
+from tests.suite.report.reported import REGISTRY, made
 from tests.suite.tiny import SECRET, vault
 
 
