@@ -15,15 +15,20 @@ class Message:
 
 
 class EventSource:
-    """Fed bytes in any pieces, dispatches messages and ignores what it does not know (SSE-11)."""
+    """Fed bytes in any pieces, dispatches messages and ignores what it does not know (SSE-11).
 
-    __slots__ = ("_buffer", "_data", "_event", "_first", "last_id")
+    `last_id` is what a reconnection sends: the id of the last block that ended, never of one that was torn.
+    """
+
+    __slots__ = ("_after_cr", "_buffer", "_data", "_event", "_first", "_id", "last_id")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._after_cr = False
         self._first = True
         self._event = ""
         self._data: list[str] = []
+        self._id = ""
         self.last_id = ""
 
     def feed(self, piece: bytes) -> list[Message]:
@@ -37,14 +42,16 @@ class EventSource:
         return out
 
     def _line(self) -> str | None:
+        """The next line; a LF behind the CR that ended the last one belongs to that end."""
+        if self._after_cr and self._buffer:
+            self._buffer = self._buffer.removeprefix(b"\n")
+            self._after_cr = False
         ends = [at for end in (b"\n", b"\r") if (at := self._buffer.find(end)) >= 0]
         if not ends:
             return None
         at = min(ends)
-        width = 2 if self._buffer[at : at + 2] == b"\r\n" else 1
-        if self._buffer[at : at + 1] == b"\r" and at + 1 == len(self._buffer):
-            return None  # a LF may still follow
-        line, self._buffer = self._buffer[:at], self._buffer[at + width :]
+        self._after_cr = self._buffer[at : at + 1] == b"\r"
+        line, self._buffer = self._buffer[:at], self._buffer[at + 1 :]
         text = line.decode("utf-8", "replace")
         if self._first:
             self._first = False
@@ -61,10 +68,10 @@ class EventSource:
         elif name == "data":
             self._data.append(value)
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         return None
 
     def _dispatch(self) -> Message | None:
         event, data = self._event or "message", self._data
-        self._event, self._data = "", []
+        self._event, self._data, self.last_id = "", [], self._id
         return Message(last_id=self.last_id, event=event, data="\n".join(data)) if data else None
