@@ -25,7 +25,15 @@ TOKENS = (
     "\0", "1", "07", "a", "é", "\u2028", "\x85", "\ufeff", "😀", "data: x\n\n", "id: 5\n", "event: e\n",
 )  # fmt: skip
 BROKEN = (b"\xff", b"\xe2\x82", b"\xc3", b"\xf0\x9f")
-SOUP = st.lists(st.sampled_from([*(each.encode() for each in TOKENS), *BROKEN]), max_size=24).map(b"".join)
+RAW = st.lists(st.sampled_from([*(each.encode() for each in TOKENS), *BROKEN]), max_size=24).map(b"".join)
+# Lines that mean something, each with any of the three ends, which 9.2.5 lets a stream mix.
+LINE = st.tuples(
+    st.sampled_from(["data", "data", "event", "id", "retry", "", "other"]),
+    st.sampled_from([":", ": ", ":  ", ""]),
+    st.sampled_from(["", " ", "x", "y ", " z", ":", "7", "a\0b", "\u2028", "é"]),
+    st.sampled_from(["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\n\r\n"]),
+).map("".join)
+SOUP = RAW | st.lists(LINE, max_size=10).map(lambda lines: "".join(lines).encode())
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=12)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=12)
 
@@ -43,6 +51,10 @@ class Pieces(httpx.SyncByteStream):
 def cut(body: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({each % (len(body) + 1) for each in cuts} | {0, len(body)})
     return [body[low:high] for low, high in itertools.pairwise(places)]
+
+
+def bytewise(body: bytes) -> list[bytes]:
+    return [body[at : at + 1] for at in range(len(body))]
 
 
 def ours(pieces: list[bytes]) -> list[Message]:
@@ -71,6 +83,7 @@ def test_any_bytes_in_any_pieces_are_the_same_messages(body: bytes, cuts: list[i
     body = body if not body.startswith(BOM) else b"\n" + body
     pieces = cut(body, cuts)
     assert with_data(ours(pieces)) == with_data(theirs(pieces))
+    assert ours(bytewise(body)) == ours(pieces), "also cut between CR and LF, and inside a character"
     assert with_data(ours([BOM + body])) == with_data(ours(pieces)), "9.2.5: one byte order mark is no text"
 
 
@@ -246,7 +259,7 @@ PARTINGS = (
 
 @pytest.mark.parametrize("row", PARTINGS, ids=lambda row: row.why)
 def test_where_they_part(row: Parting) -> None:
-    for pieces in ([row.body], [row.body[at : at + 1] for at in range(len(row.body))]):
+    for pieces in ([row.body], bytewise(row.body)):
         assert [(each.last_id, each.event, each.data) for each in ours(pieces)] == list(row.lenient)
         assert [(each.last_id, each.event, each.data) for each in theirs(pieces)] == list(row.oracle)
     found, _ = grammar.frames(row.body)
