@@ -26,6 +26,10 @@ def _relay() -> click.Command:
     return _load("reference_server.__main__", "relay_command")
 
 
+def _db() -> click.Command:
+    return _load("reference_server.commands.db", "db_command")
+
+
 def _broken() -> click.Command:
     """Passes everything on: a defect is planted before the server, and so its options, may be imported."""
     launcher = importlib.import_module("fixtures.broken.__main__")
@@ -48,12 +52,12 @@ def _broken() -> click.Command:
 
 # The commands that are not the suite's own.
 _ELSEWHERE: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
-    {"serve": _serve, "relay": _relay, "broken": _broken}
+    {"serve": _serve, "relay": _relay, "db": _db, "broken": _broken}
 )
 
 
 class _Commands(click.Group):
-    """The suite's commands, `serve`, `relay` and `broken`."""
+    """The suite's commands, `serve`, `relay`, `db` and `broken`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command by name."""

@@ -18,7 +18,7 @@ HOMES = {
     "nacl": ("reference_server/envelope/", "reference_server/control/bootstrap_tokens.py"),
     "alembic": ("reference_server/store/",),
     "sqlite3": ("reference_server/store/",),
-    "click": ("reference_server/serve.py", "reference_server/__main__.py", "reference_server/settings.py"),
+    "click": ("reference_server/commands/", "reference_server/__main__.py"),
 }
 
 

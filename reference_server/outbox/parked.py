@@ -11,6 +11,9 @@ from reference_server.ports import Change
 from reference_server.store import node_bytes
 from reference_server.store.tables import nodes, outbox_events, sse_relay_skipped
 
+# The one reason that provisioning a key lifts; the relay's table of reasons has it under the same name.
+NO_SIGNING_KEY = "no_signing_key"
+
 _row = outbox_events.c
 _skipped = sse_relay_skipped.c
 
@@ -31,6 +34,11 @@ class Parked:
     parked_at: int
     node_ids: tuple[str, ...]
 
+    @property
+    def waits_for_key(self) -> bool:
+        """Whether it leaves by itself, in its order, once its Domain has a key (OUT-5)."""
+        return self.reason == NO_SIGNING_KEY
+
 
 def list_parked(connection: Connection, *, after_id: int = 0, limit: int = 100) -> list[Parked]:
     """Parked rows by id, a page at a time."""
@@ -46,6 +54,14 @@ def find(connection: Connection, outbox_id: int) -> Parked:
     return _record(row)
 
 
+def payload_of(connection: Connection, outbox_id: int) -> bytes:
+    """What a row would say. Raises NotParked."""
+    kept = connection.execute(select(_row.payload).where(_row.id == outbox_id)).scalar()
+    if kept is None:
+        raise NotParked(outbox_id)
+    return bytes(kept)
+
+
 def requeue(change: Change, outbox_id: int, *, payload: bytes | None = None) -> str:
     """Append a new row with the present key in place of a parked one; answers the new event id.
 
@@ -54,8 +70,7 @@ def requeue(change: Change, outbox_id: int, *, payload: bytes | None = None) -> 
     """
     parked = find(change.connection, outbox_id)
     if payload is None:
-        kept = select(_row.payload).where(_row.id == outbox_id)
-        payload = change.connection.execute(kept).scalar_one()
+        payload = payload_of(change.connection, outbox_id)
     event_id = append.append(
         change,
         domain_id=parked.domain_id,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reference_server.envelope import canonical
-from reference_server.outbox import append, wire_types
+from reference_server.outbox import append, parked, wire_types
 from reference_server.outbox.lifecycle import Move, Status
 
 
 class Reason(StrEnum):
     """Why a row is parked; the first is lifted by provisioning a key, the others by an operator."""
 
-    NO_SIGNING_KEY = "no_signing_key"
+    NO_SIGNING_KEY = parked.NO_SIGNING_KEY
     UNKNOWN_TYPE = "unknown_type"
     KEY_DESTROYED = "signing_key_destroyed"
     BAD_PAYLOAD = "bad_payload"

@@ -28,9 +28,6 @@ _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _LOCK_BITS, _UUID_DIGITS = 63, 32
 _OTHER_LOCK = 1
 
-# Whoever changes the schema, so that two processes that start together do it one after the other.
-_SCHEMA_LOCK = 2
-
 _COUNT = (
     update(domains_table)
     .where(domains_table.c.id.in_(bindparam("ids", expanding=True)))
@@ -155,7 +152,7 @@ def _prepare(dial: Callable[[], Line], place: Place) -> None:
         try:
             with line.connection.begin():
                 line.connection.exec_driver_sql(_WRITE)
-                line.connection.execute(_LOCK, {"key": _SCHEMA_LOCK})
+                line.connection.execute(_LOCK, {"key": schema.LOCK})
                 schema.bring_to_head(line.connection, place.shown)
         finally:
             line.connection.close()

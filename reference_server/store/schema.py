@@ -1,13 +1,21 @@
 """Brings a store's schema to the revision that this program knows."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
 from reference_server.store.refusals import StoreRefused
 from reference_server.store.tables import metadata
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 HEAD = "0002"
+
+# Whoever changes the schema of a Postgres database holds this advisory lock; Domains' locks lie elsewhere.
+LOCK = 2
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -17,10 +25,10 @@ def bring_to_head(connection: Connection, place: str) -> None:
     Runs inside the caller's writing transaction. Raises StoreRefused for a database of something else, and
     for one that a newer program has written.
     """
-    revision = _revision(connection, place)
-    if revision == HEAD:
+    found = revision(connection, place)
+    if found == HEAD:
         return
-    if revision is None:
+    if found is None:
         metadata.create_all(connection)
         connection.execute(
             text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
@@ -30,7 +38,11 @@ def bring_to_head(connection: Connection, place: str) -> None:
     upgrade(connection, place)
 
 
-def _revision(connection: Connection, place: str) -> str | None:
+def revision(connection: Connection, place: str) -> str | None:
+    """The revision of a store, "none" before the first, None where there are no tables at all.
+
+    Raises StoreRefused for a database of something else.
+    """
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
@@ -43,13 +55,20 @@ def upgrade(connection: Connection, place: str) -> None:
     """Run the Alembic migrations up to HEAD on this connection. Raises StoreRefused for unknown revisions."""
     # Imported here: it takes longer than the rest of the start, and most starts do not need it.
     from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config = configured()
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, HEAD)
     except CommandError:
         raise StoreRefused(f"the store {place} was written by a newer version of this program") from None
+
+
+def configured() -> "Config":
+    """Alembic's configuration for the migrations beside this file."""
+    from alembic.config import Config  # noqa: PLC0415  # as in `upgrade`
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config

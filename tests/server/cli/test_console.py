@@ -12,7 +12,7 @@ from tests.process import PATIENCE, ROOT
 
 def test_every_command_is_listed() -> None:
     shown = CliRunner().invoke(busproof.main, ["--help"]).output
-    for name in ("run", "serve", "list", "explain", "target", "broken"):
+    for name in ("run", "serve", "list", "explain", "target", "broken", "db", "relay"):
         assert f"\n  {name} " in shown
 
 
@@ -22,7 +22,8 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "unwanted"), [(["list"], "reference_server"), (["serve", "--help"], "conformance")]
+    ("command", "unwanted"),
+    [(["list"], "reference_server"), (["serve", "--help"], "conformance"), (["db", "--help"], "conformance")],
 )
 def test_a_command_imports_its_own_program_alone(command: list[str], unwanted: str) -> None:
     script = (
