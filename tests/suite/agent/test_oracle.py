@@ -33,7 +33,7 @@ LINE = st.tuples(
     st.sampled_from(["", " ", "x", "y ", " z", ":", "7", "a\0b", "\u2028", "é"]),
     st.sampled_from(["\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "\n\r\n"]),
 ).map("".join)
-SOUP = RAW | st.lists(LINE, max_size=10).map(lambda lines: "".join(lines).encode())
+SOUP = RAW | st.lists(LINE | st.just(" \n"), max_size=10).map(lambda lines: "".join(lines).encode())
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=12)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=12)
 
