@@ -24,7 +24,7 @@ from reference_server.stream import limits as stream_limits
 from reference_server.stream.hub import Hub
 from reference_server.stream.standing import Standing
 from reference_server.surfaces import surfaces
-from reference_server.wire import dispatch
+from reference_server.wire import dispatch, tls
 from reference_server.wire import limits as wire_limits
 from reference_server.wire.dates import Dates
 from reference_server.wire.router import Router
@@ -92,6 +92,7 @@ def build(settings: Settings, ports: Ports) -> Application:
         metrics=ports.metrics,
         told=exchanges.told,
         bodies=Budget(limits.bodies_bytes),
+        tls=tls.context_of(settings),
     )
     return Application(
         settings=settings,

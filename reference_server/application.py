@@ -96,7 +96,7 @@ class Application:
             if self.settings.faults is not None:
                 faults = faults or channel.listen(self.settings.faults)
                 nursery.start_soon(channel.serve, faults, self._perform, caller)
-            task_status.started(base_url(bound))
+            task_status.started(base_url(bound, self.settings))
             await self._stop.wait()
             await self._end(door)
             nursery.cancel_scope.cancel()
@@ -150,7 +150,8 @@ class Application:
             raise FaultRefused("restart_refused", "the server is restarting already")
 
 
-def base_url(bound: socket.socket) -> str:
+def base_url(bound: socket.socket, settings: Settings) -> str:
     """Where a listening socket is reached."""
     host, port = bound.getsockname()[:2]
-    return f"http://{host}:{port}"
+    scheme = "http" if settings.tls_certificate_file is None else "https"
+    return f"{scheme}://{host}:{port}"

@@ -24,7 +24,7 @@ from reference_server.logs import AccessLog
 from reference_server.relay.run import Relay
 from reference_server.settings import Settings, SettingsRefused
 from reference_server.store.refusals import StoreRefused
-from reference_server.wire import dispatch, server
+from reference_server.wire import dispatch, server, tls
 from reference_server.wire.dates import Dates
 from reference_server.wire.router import Router
 from reference_server.wire.site import Budget, Site
@@ -42,6 +42,7 @@ async def run(settings: Settings, tell_ready: Callable[[str], None]) -> None:
     """
     if settings.database_url is None and settings.nats_url is None:
         raise SettingsRefused("a file has its relay inside: a relay needs --database-url and --nats-url")
+    tls.context_of(settings)  # refused before anything is opened
     try:
         bound = server.listen(settings.host, settings.port, app.of_wire(settings))
     except OSError as trouble:
@@ -75,7 +76,7 @@ async def _relay(
                 return await verbs.perform(levers, call.verb, bytes(call.parameters))
 
             nursery.start_soon(channel.serve, _listen(settings.faults), perform)
-        tell_ready(base_url(bound))
+        tell_ready(base_url(bound, settings))
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 break
@@ -133,4 +134,5 @@ def _site(settings: Settings, ports: Ports) -> Site:
         metrics=ports.metrics,
         told=Exchanges(ports.metrics, AccessLog(), None).told,
         bodies=Budget(limits.bodies_bytes),
+        tls=tls.context_of(settings),
     )

@@ -20,7 +20,7 @@ from reference_server.faults.refused import FaultRefused
 from reference_server.ports import Unavailable
 from reference_server.settings import Settings, SettingsRefused
 from reference_server.store.refusals import StoreRefused
-from reference_server.wire import server
+from reference_server.wire import server, tls
 
 # How a process tells the one that it turns into what it holds; private to this file, hence the underscore.
 RESUME_VARIABLE = "_BUSPROOF_RESUME"
@@ -67,6 +67,7 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
     Raises SettingsRefused with one line where the server cannot start as configured.
     """
     raise_descriptor_limit()
+    tls.context_of(settings)  # refused before anything is opened
     held = _hold(settings, resume)
     plan = None if settings.seed_file is None else seed.read(settings.seed_file)
     try:

@@ -108,6 +108,11 @@ class Settings:
         float, 10.0, "Time to end streams and drain when told to stop (SSE-8).", unit="s", low=0.1, high=600
     )
 
+    tls_certificate_file: str | None = _row(
+        str, None, "Certificate in PEM, its chain behind it; connections are TLS then. Plain unless given."
+    )
+    tls_key_file: str | None = _row(str, None, "The private key of that certificate, PEM, not encrypted.")
+
     # ---- engines that replicas share, in place of `data`
     database_url: str | None = _row(
         str, None, "postgresql://user@host:port/database, or …/database?host=/socket/directory."

@@ -83,7 +83,10 @@ async def linger(sock: socket.socket, limits: Limits) -> None:
             sock.shutdown(socket.SHUT_WR)
             while left > 0:
                 await trio.lowlevel.wait_readable(sock)
-                piece = sock.recv(_PIECE)
+                try:
+                    piece = sock.recv(_PIECE)
+                except BlockingIOError:
+                    continue  # a part of a TLS record
                 if not piece:
                     return
                 left -= len(piece)

@@ -3,11 +3,13 @@
 import errno
 import os
 import socket
+import ssl
 from contextlib import suppress
 
 import structlog
 import trio
 
+from reference_server.wire import tls
 from reference_server.wire.connection import Connection
 from reference_server.wire.limits import Limits
 from reference_server.wire.peer import SocketPeer
@@ -50,6 +52,7 @@ class Server:
         self._open = 0
         self._emptied = trio.lowlevel.ParkingLot()
         self._accepting = trio.CancelScope()
+        self._shaking: set[trio.CancelScope] = set()
         self._reserve = _spare()
 
     async def serve(
@@ -70,6 +73,8 @@ class Server:
         """Accept nobody any more, and wait until requests under way are answered, no longer than told."""
         self._site.stopping = True
         self._accepting.cancel()
+        for handshake in list(self._shaking):
+            handshake.cancel()
         for connection in list(self._talking):
             connection.stop_waiting()
         with trio.move_on_after(grace_seconds):
@@ -119,7 +124,11 @@ class Server:
 
     async def _hold(self, sock: socket.socket, client: str) -> None:
         try:
+            if self._site.tls is not None:
+                sock = await self._secured(sock, self._site.tls)
             await self._serve_peer(sock, client)
+        except tls.NoHandshake:
+            self._site.metrics.connections_refused.labels("handshake").inc()
         except Exception:
             structlog.get_logger().exception("connection_failed", client=client)  # the others go on
         finally:
@@ -128,6 +137,16 @@ class Server:
             self._site.metrics.connections.dec()
             if not self._open:
                 self._emptied.unpark_all()
+
+    async def _secured(self, sock: socket.socket, context: ssl.SSLContext) -> socket.socket:
+        """The connection after its handshake, which must not take longer than a request head."""
+        with trio.move_on_after(self._site.limits.head_seconds) as handshake:
+            self._shaking.add(handshake)
+            try:
+                return await tls.secured(sock, context)
+            finally:
+                self._shaking.discard(handshake)
+        raise tls.NoHandshake
 
     async def _serve_peer(self, sock: socket.socket, client: str) -> None:
         connection = Connection(sock, client, self._site)

@@ -1,5 +1,6 @@
 """What all connections of one server share."""
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,4 +57,5 @@ class Site:
     metrics: Metrics
     told: Callable[[Answered], None]
     bodies: Budget
+    tls: ssl.SSLContext | None = None  # None: connections are plain
     stopping: bool = False
