@@ -17,7 +17,6 @@ from tests import authority, process
 from tests.authority import Authority, Pair
 from tests.process import PATIENCE, Running
 
-
 # Together more than the kernel holds for one connection.
 _PIPELINED = 40
 
