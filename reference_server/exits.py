@@ -15,6 +15,7 @@ class Outcome(Enum):
     AT_HEAD = "at_head"
     PENDING = "pending"
     MIGRATED = "migrated"
+    RESTORED = "restored"
     WOULD_LOSE = "would_lose"
     LISTED = "listed"
     HANDLED = "handled"
@@ -44,6 +45,9 @@ EXITS: Mapping[Outcome, Exit] = MappingProxyType(
         Outcome.PENDING: Exit(command="db status", code=3, says="migrations are pending"),
         Outcome.MIGRATED: Exit(
             command="db upgrade, db downgrade", code=0, says="the schema is at the revision asked for"
+        ),
+        Outcome.RESTORED: Exit(
+            command="db restored", code=0, says="cursors from before the backup are behind the log"
         ),
         Outcome.WOULD_LOSE: Exit(
             command="db downgrade", code=3, says="not done, since rows would be lost; `--force` does it"

@@ -1,4 +1,4 @@
-"""`db upgrade`, `db downgrade` and `db status`: the schema of a store, moved on purpose."""
+"""`db status|upgrade|downgrade|restored`: the schema of a store moved on purpose, and a restored one."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from reference_server.commands import console
 from reference_server.exits import Outcome
 from reference_server.ports import Unavailable
 from reference_server.settings import MEMORY, Settings, SettingsRefused
-from reference_server.store import dialing, migrating, places, schema
+from reference_server.store import dialing, migrating, places, restoring, schema
 from reference_server.store.places import Kept
 from reference_server.store.refusals import StoreRefused
 
@@ -23,7 +23,7 @@ _ENGINES = ("data", "database_url")
 
 @click.group("db", cls=console.OneLineGroup)
 def db_command() -> None:
-    """Show or move the schema of a store: a file, or a Postgres database.
+    """Keep a store, a file or a Postgres database: its schema, and its return from a backup.
 
     The password of a database comes as BUSPROOF_DATABASE_PASSWORD.
     """
@@ -84,6 +84,26 @@ def downgrade_command(revision: str, force: bool, config: str | None, **flags: o
         for line in lost:
             console.say(f"lost: {line}")
         _moved(kept, before, revision)
+
+    over_store(move, flags, config)
+
+
+@db_command.command("restored")
+@console.with_options(*_ENGINES)
+def restored_command(config: str | None, **flags: object) -> None:
+    """Say that the store came back from a backup: every cursor from before is refused, and every Node pulls.
+
+    Servers and relays must have stopped. The schema is that of the backup, so `db upgrade` may come first.
+    """
+
+    def move(kept: Kept) -> None:
+        with places.looked_at(kept) as connection:
+            if migrating.standing(connection, kept.shown).pending:
+                raise StoreRefused(f"the schema of {kept.shown} is not up to date: busproof db upgrade")
+        with places.changed(kept, alone=True) as connection:
+            restoring.leave_cursors_behind(connection)
+        console.say(f"the store {kept.shown} begins beyond every cursor of before")
+        raise SystemExit(exits.code(Outcome.RESTORED))
 
     over_store(move, flags, config)
 
