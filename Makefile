@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 RUNS   := busproof-runs
+AUDIT  := .venv-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real live test lint bench crash mutants nginx clean
+.PHONY: help certify second certify-real live test lint bench crash mutants nginx audit clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,5 +54,13 @@ mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-m
 nginx: $(READY)  ## the stream through a real nginx (Debian's nginx-light) with its default settings
 	$(BIN)/pytest -q tests/nginx/check_nginx.py
 
+$(AUDIT)/.ready: requirements-audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@touch $@
+
+audit: $(AUDIT)/.ready  ## known vulnerabilities of what is pinned; fails where no source can be reached
+	$(AUDIT)/bin/python -m tests.audit requirements.txt
+
 clean:  ## remove the environment and the runs
-	rm -rf $(VENV) $(RUNS)
+	rm -rf $(VENV) $(AUDIT) $(RUNS)
