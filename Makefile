@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 AUDIT  := .venv-audit
+BUSPROOF_KILLS ?= 100
 
 .DEFAULT_GOAL := help
 .PHONY: help certify second certify-real live test lint bench crash mutants nginx audit clean
@@ -45,8 +46,8 @@ lint: $(READY)  ## style, types, import contract
 bench: $(READY)  ## measure against sse-starlette on uvicorn; writes docs/performance.md
 	$(BIN)/python -m tests.benchmarks --write docs/performance.md
 
-crash: $(READY)  ## at least 100 kills of the real process; writes docs/evidence/crash.json
-	BUSPROOF_KILLS=100 $(BIN)/pytest -q tests/crash --timeout 1800
+crash: $(READY)  ## at least 100 kills of the real processes; writes docs/evidence/crash.json and relay-crash.json
+	BUSPROOF_KILLS=$(BUSPROOF_KILLS) $(BIN)/pytest -q tests/crash --timeout 1800
 
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
 	$(BIN)/python -m tests.suite.mutants
