@@ -1,13 +1,19 @@
 """What scenarios have in common: counting what they publish, and keeping the pinned key in the record."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 from conformance.check.reading import STEP
 from conformance.probe.frames import Frame
 from conformance.probe.node import NodeHandle
 from conformance.probe.stage import Stage
 from conformance.probe.stream import StreamProbe
+
+EVENTS, STATE = "events", "state"
+
+# A refusal comes at once; a server that opens a stream instead, or hangs, is left after this long.
+REFUSED_SECONDS = 3.0
 
 
 def note_node(stage: Stage, node: NodeHandle) -> None:
@@ -28,6 +34,27 @@ async def own_node(stage: Stage, name: str, domain: str = "own") -> NodeHandle:
     node = await stage.fresh_node(name, domain)
     note_node(stage, node)
     return node
+
+
+async def knock(
+    stage: Stage,
+    label: str,
+    node_id: str,
+    *,
+    surface: str = EVENTS,
+    identity: str = "none",
+    headers: Sequence[tuple[str, str]] = (),
+    method: str = "GET",
+) -> None:
+    """Asks at a door that should refuse; a stream that is opened is left at once."""
+    if surface != EVENTS or method != "GET":
+        path = f"/v1/nodes/{node_id}/{surface}"
+        await stage.request(label, method, path, identity=identity, headers=headers, timeout=REFUSED_SECONDS)
+        return
+    async with stage.stream(label, identity=identity, node=node_id, headers=headers) as probe:
+        head = await probe.head(REFUSED_SECONDS)
+        if head is not None and head.status != HTTPStatus.OK:
+            await probe.ended(REFUSED_SECONDS)
 
 
 async def say(stage: Stage, node: NodeHandle, number: int) -> None:

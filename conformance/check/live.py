@@ -5,7 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from conformance.check import gates, problems, pull, reading, window
-from conformance.check.gates import OWN, ROWS, UNKNOWN, Row
+from conformance.check.gates import OWN, PAIRS, ROWS, UNKNOWN, Row
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.obstacle import CannotAct
 from conformance.probe.stage import Stage
@@ -62,7 +62,7 @@ def is_pull(exchange: Exchange) -> bool:
 def rows(credential: str) -> Iterator[Row]:
     """The rows of the ladder that one caller can ask for by GETs alone."""
     own = credential.startswith(_NSK)
-    for row in ROWS:
+    for row in (*ROWS, *PAIRS):
         if row.method != "GET" or row.node not in (OWN, UNKNOWN, *gates.PATH_IDS):
             continue
         if row.identity == "none" or (own and row.identity in _IMPOSTORS):
@@ -129,7 +129,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         budget_seconds=60,
         budget_reason="some forty refusals one after the other, over any network",
         act=act,
-        requests=len(ROWS) + 3,
+        requests=len(ROWS) + len(PAIRS) + 3,
     ),
 )
 

@@ -1,6 +1,6 @@
 """The recorder: one scenario's transcript while it grows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from conformance.probe.clock import RunClock
@@ -37,6 +37,7 @@ class Tape:
     ending: Ending | None = None
     closed_by_peer: bool = False
     on_piece: Callable[[Received], None] | None = None
+    before_read: Callable[[], Awaitable[None]] | None = None
 
     def received(self, raw: bytes) -> None:
         """Takes what one read brought; empty means that the peer closed."""

@@ -23,8 +23,10 @@ class RecordingStream(httpcore.AsyncNetworkStream):
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # httpcore's signature
-        data = await self._inner.read(max_bytes, timeout)
         tape = CURRENT.get()
+        if tape is not None and tape.before_read is not None:
+            await tape.before_read()
+        data = await self._inner.read(max_bytes, timeout)
         if tape is not None:
             tape.received(data)
         return data

@@ -18,7 +18,7 @@ FRAME_SECONDS = 10.0
 class StreamProbe:
     """One open stream. Its waits never raise: they return what is there when the time is over."""
 
-    __slots__ = ("_changed", "_scope", "_splitter", "finished", "seen", "tape")
+    __slots__ = ("_changed", "_reads", "_scope", "_splitter", "finished", "seen", "tape")
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
@@ -27,7 +27,10 @@ class StreamProbe:
         self._changed = trio.Event()
         self._splitter = FrameSplitter()
         self._scope = trio.CancelScope()
+        self._reads = trio.Event()
+        self._reads.set()
         tape.on_piece = self._arrived
+        tape.before_read = self._may_read
 
     async def head(self, within: float = HEAD_SECONDS) -> Head | None:
         """The response head, or None if none came in time."""
@@ -48,6 +51,14 @@ class StreamProbe:
         """True if the stream is over, by whomever, within the time."""
         await self._wait(lambda: False, within)
         return self.finished.is_set()
+
+    def pause(self) -> None:
+        """Stops reading, so that the peer's bytes pile up; a read that is under way is the last."""
+        self._reads = trio.Event()
+
+    def go_on(self) -> None:
+        """Reads again."""
+        self._reads.set()
 
     def leave(self) -> None:
         """Hangs up on purpose."""
@@ -73,6 +84,9 @@ class StreamProbe:
             self.tape.end(Ending.LEFT)
             self.finished.set()
             self._wake()
+
+    async def _may_read(self) -> None:
+        await self._reads.wait()
 
     def _arrived(self, piece: Received) -> None:
         self.seen.extend(self._splitter.feed(piece.at, piece.body))
