@@ -158,9 +158,7 @@ def judge_near_misses(transcript: Transcript) -> Iterator[Finding]:
         what = f"{exchange.label.removeprefix(NEAR)}: 401 nsk_invalid"
         yield reading.finding("CRED-1", told == "401 nsk_invalid", what, told, exchange)
     after = reading.needed(transcript, AFTER)
-    same = reading.answered(transcript, BEFORE).body == after.body
-    seen = f"{reading.status_of(after)}, {'unchanged' if same else 'changed'}"
-    yield reading.finding("CRED-1", same, "the rightful credential, and an unchanged state", seen, after)
+    yield reading.same("CRED-1", 200, reading.status_of(after), "the rightful credential afterwards", after)
 
 
 def judge_headers(transcript: Transcript) -> Iterator[Finding]:
