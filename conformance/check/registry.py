@@ -27,6 +27,7 @@ from conformance.check import (
     pull,
     replay,
     rotation,
+    rotations,
     tail,
     window,
 )
@@ -57,6 +58,7 @@ MODULES: tuple["CheckModule", ...] = (
     pull,
     replay,
     rotation,
+    rotations,
     tail,
     window,
 )

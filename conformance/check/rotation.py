@@ -81,16 +81,16 @@ def judge_pinned(transcript: Transcript) -> Iterator[Finding]:
 
 def judge_chain(transcript: Transcript) -> Iterator[Finding]:
     exchange = rotated(transcript)
-    announced = [each for each in _once(exchange) if each.frame.event == keys.ROTATION]
+    announced = [each for each in once(exchange) if each.frame.event == keys.ROTATION]
     yield reading.same("KEY-2", ROTATIONS, len(announced), "rotations announced", exchange)
-    yield from _followed(transcript, exchange, "KEY-2", ("KEY-2", "ENV-7", "ENV-8"))
+    yield from followed(pinned(transcript), exchange, "KEY-2", ("KEY-2", "ENV-7", "ENV-8"))
 
 
 def judge_order(transcript: Transcript) -> Iterator[Finding]:
     exchange = rotated(transcript)
-    yield from _followed(transcript, exchange, "KEY-3", ("KEY-3",))
+    yield from followed(pinned(transcript), exchange, "KEY-3", ("KEY-3",))
     signers: list[str] = []
-    for each in _once(exchange):
+    for each in once(exchange):
         signer = reading.header(each, "key_id")
         if signer not in signers[-1:]:
             signers.append(signer)
@@ -151,7 +151,7 @@ def judge_door(transcript: Transcript) -> Iterator[Finding]:
     yield reading.finding("KEY-5", not private, "public parts only", f"members like {private}", listed)
 
 
-def _once(exchange: Exchange) -> list[reading.Placed]:
+def once(exchange: Exchange) -> list[reading.Placed]:
     """The events in order, without those whose sequence came before: a repeat is SSE-3's and CUR-2's."""
     first: dict[object, reading.Placed] = {}
     for each in reading.events(exchange):
@@ -159,12 +159,12 @@ def _once(exchange: Exchange) -> list[reading.Placed]:
     return list(first.values())
 
 
-def _followed(
-    transcript: Transcript, exchange: Exchange, clause: str, clauses: tuple[str, ...]
+def followed(
+    chain: keys.Chain, exchange: Exchange, clause: str, clauses: tuple[str, ...]
 ) -> Iterator[Finding]:
-    chain = pinned(transcript)
+    """What follows a chain along a stream: findings of one clause, about violations of several."""
     broken = []
-    for each in _once(exchange):
+    for each in once(exchange):
         step = keys.follow(chain, each.frame.data)
         turn = f"{each.frame.event} while the key in turn is {chain.active!r}"
         chain = step.chain
