@@ -21,6 +21,7 @@ DEFECTS = {
     "resume": "cursor-sent-again",
     "isolation": "whole-domain-on-each-stream",
     "rotation": "old-key-goes-on",
+    "rotations": "chain-of-the-last-two",
     "pull": "peers-backwards",
     "gates": "existence-before-relation",
     "ladder": "id-before-caller",
