@@ -56,7 +56,7 @@ async def act(stage: Stage) -> None:
             for probe in (live, returned, kept):
                 await acts.heard(probe, LAST, _COMES_SECONDS)
         await stage.request(AGAIN, "GET", f"/v1/nodes/{away.id}/signing-keys", identity=AWAY)
-        await _resume(stage, [frame.id or "" for frame in live.events])
+        await _resume(stage, [frame.id for frame in live.events if frame.id])
 
 
 async def _tell(stage: Stage, nodes: tuple[NodeHandle, ...], number: int) -> None:
@@ -91,7 +91,7 @@ def whole(transcript: Transcript) -> Exchange:
 
 
 def judge_places(transcript: Transcript) -> Iterator[Finding]:
-    live = rotation.once(whole(transcript))
+    live = [each for each in rotation.once(whole(transcript)) if each.sequence is not None]
     announced = sum(each.frame.event == keys.ROTATION for each in live)
     if announced < ROTATIONS:
         raise CannotJudge(f"{announced} of {ROTATIONS} rotations came on the live stream")
@@ -111,7 +111,7 @@ def _from_there(exchange: Exchange, expected: list[reading.Placed], what: str) -
     if reading.status_of(exchange) != HTTPStatus.OK:
         return reading.same("KEY-3", 200, reading.status_of(exchange), what, exchange)
     last = expected[-1].sequence or 0
-    seen = [each for each in reading.events(exchange) if (each.sequence or 0) <= last]
+    seen = [each for each in reading.events(exchange) if 0 < (each.sequence or 0) <= last]
     same = [each.frame.raw for each in seen] == [each.frame.raw for each in expected]
     return reading.finding(
         "KEY-3", same, f"{what}: {_named(expected)}, as they were live", f"{what}: {_named(seen)}", exchange
@@ -127,7 +127,7 @@ def _named(events: list[reading.Placed]) -> str:
 
 def judge_links(transcript: Transcript) -> Iterator[Finding]:
     exchange = whole(transcript)
-    chain = rotation.pinned(transcript, NODE)
+    chain = _trusted(transcript, NODE, exchange)
     yield from rotation.followed(chain, exchange, "KEY-2", ("KEY-2", "ENV-7", "ENV-8"))
     told = [each for each in rotation.once(exchange) if each.frame.event == keys.ROTATION]
     ids = [str(reading.payload(each).get("key_id", "")) for each in told]
@@ -140,7 +140,8 @@ def judge_missed(transcript: Transcript) -> Iterator[Finding]:
     live = whole(transcript)
     reading.twin_steps(transcript, LEFT, [1, 2])
     back = reading.twin_steps(transcript, RETURNED, [3, LAST])
-    chain = _followed(rotation.pinned(transcript, AWAY), reading.needed(transcript, LEFT))
+    left = reading.needed(transcript, LEFT)
+    chain = _followed(_trusted(transcript, AWAY, left), left)
     fetched = reading.needed(transcript, FETCHED)
     if reading.status_of(fetched) != HTTPStatus.OK:
         yield reading.same("KEY-6", 200, reading.status_of(fetched), FETCHED, fetched)
@@ -151,15 +152,22 @@ def judge_missed(transcript: Transcript) -> Iterator[Finding]:
     yield from rotation.followed(chain, back, "KEY-6", ("KEY-2", "KEY-3", "ENV-7", "ENV-8"))
     again = reading.answered(transcript, AGAIN)
     last = next(each for each in reversed(reading.events(live)) if reading.step(each) == LAST)
-    for what, start in (("the chain of the stream", _followed(chain, back)), ("the pin", _pin(transcript))):
+    pin = rotation.pinned(transcript, AWAY)
+    for what, start in (("the chain of the stream", _followed(chain, back)), ("the pin", pin)):
         found, wrong = keys.catch_up(start, again.body)
         told = ", ".join(each.seen for each in wrong) or found.active
         holds = not wrong and found.active == reading.header(last, "key_id")
         yield reading.finding("KEY-6", holds, f"from {what} to the key that signs now", told, again)
 
 
-def _pin(transcript: Transcript) -> keys.Chain:
-    return rotation.pinned(transcript, AWAY)
+def _trusted(transcript: Transcript, node: str, exchange: Exchange) -> keys.Chain:
+    """The Node's pinned chain; raises CannotJudge unless the first envelope follows from it without a fault."""
+    chain = rotation.pinned(transcript, node)
+    first = next(each for each in reading.events(exchange) if reading.step(each) == 1)
+    step = keys.follow(chain, first.frame.data)
+    if step.violations:
+        raise CannotJudge(f"not even the first envelope can be trusted: {step.violations[0].seen}")
+    return chain
 
 
 def _followed(chain: keys.Chain, exchange: Exchange) -> keys.Chain:
