@@ -56,7 +56,7 @@ async def act(stage: Stage) -> None:
             for probe in (live, returned, kept):
                 await acts.heard(probe, LAST, _COMES_SECONDS)
         await stage.request(AGAIN, "GET", f"/v1/nodes/{away.id}/signing-keys", identity=AWAY)
-        await _resume(stage, [frame.id for frame in live.events if frame.id])
+        await _resume(stage, _own_ids(live, node.id))
 
 
 async def _tell(stage: Stage, nodes: tuple[NodeHandle, ...], number: int) -> None:
@@ -76,6 +76,12 @@ async def _turn(stage: Stage, domain_id: str, live: StreamProbe, turn: int) -> N
     await live.until(announced)
 
 
+def _own_ids(live: StreamProbe, node_id: str) -> list[str]:
+    """The ids of the rotations and of the Node's own states, as the judgement counts them."""
+    own = (each for each in live.events if each.event == keys.ROTATION or node_id in each.data)
+    return [each.id for each in own if each.id]
+
+
 async def _resume(stage: Stage, ids: list[str]) -> None:
     for place, cursor in enumerate(ids[:-1], 1):  # behind the last one nothing is waited for
         async with stage.stream(f"{PLACED}{place}", identity=NODE, cursor=cursor) as probe:
@@ -91,27 +97,42 @@ def whole(transcript: Transcript) -> Exchange:
 
 
 def judge_places(transcript: Transcript) -> Iterator[Finding]:
-    live = [each for each in rotation.once(whole(transcript)) if each.sequence is not None]
+    whole(transcript)
+    live = _own(transcript, LIVE)
     announced = sum(each.frame.event == keys.ROTATION for each in live)
     if announced < ROTATIONS:
         raise CannotJudge(f"{announced} of {ROTATIONS} rotations came on the live stream")
     begin = next(number for number, each in enumerate(live) if reading.step(each) == 1)
-    found = [_from_there(reading.needed(transcript, KEPT), live[begin + 1 :], KEPT)]
+    found = [_from_there(transcript, KEPT, live[begin + 1 :], KEPT)]
     for place in range(1, len(live)):
-        exchange = transcript.exchange(f"{PLACED}{place}")
-        if exchange is not None:
+        label = f"{PLACED}{place}"
+        if transcript.exchange(label) is not None:
             what = f"behind {live[place - 1].frame.event} at place {place}"
-            found.append(_from_there(exchange, live[place:], what))
+            found.append(_from_there(transcript, label, live[place:], what))
     if len(found) < len(live) and all(each.holds for each in found):
         raise CannotJudge("the scenario never came to the end of the stream's places")
     yield from found
 
 
-def _from_there(exchange: Exchange, expected: list[reading.Placed], what: str) -> Finding:
+def _own(transcript: Transcript, label: str) -> list[reading.Placed]:
+    """The rotations and the Node's own states on a stream, once each in their order."""
+    node_id = reading.fact(transcript, f"node {NODE}", "node_id")
+    found = {
+        each.sequence: each
+        for each in rotation.once(reading.needed(transcript, label))
+        if each.sequence is not None
+        and (each.frame.event == keys.ROTATION or reading.payload(each).get("node_id") == node_id)
+    }
+    return [found[sequence] for sequence in sorted(found)]
+
+
+def _from_there(transcript: Transcript, label: str, expected: list[reading.Placed], what: str) -> Finding:
+    """What is missing or changed; repeats, strangers and what is too early are other checks'."""
+    exchange = reading.needed(transcript, label)
     if reading.status_of(exchange) != HTTPStatus.OK:
         return reading.same("KEY-3", 200, reading.status_of(exchange), what, exchange)
-    last = expected[-1].sequence or 0
-    seen = [each for each in reading.events(exchange) if 0 < (each.sequence or 0) <= last]
+    wanted = {each.sequence for each in expected}
+    seen = [each for each in _own(transcript, label) if each.sequence in wanted]
     same = [each.frame.raw for each in seen] == [each.frame.raw for each in expected]
     return reading.finding(
         "KEY-3", same, f"{what}: {_named(expected)}, as they were live", f"{what}: {_named(seen)}", exchange
@@ -140,6 +161,8 @@ def judge_missed(transcript: Transcript) -> Iterator[Finding]:
     live = whole(transcript)
     reading.twin_steps(transcript, LEFT, [1, 2])
     back = reading.twin_steps(transcript, RETURNED, [3, LAST])
+    if reading.steps(back)[:1] != [3]:
+        raise CannotJudge("a stream without a cursor began with what is older than it")
     left = reading.needed(transcript, LEFT)
     chain = _followed(_trusted(transcript, AWAY, left), left)
     fetched = reading.needed(transcript, FETCHED)
@@ -161,7 +184,7 @@ def judge_missed(transcript: Transcript) -> Iterator[Finding]:
 
 
 def _trusted(transcript: Transcript, node: str, exchange: Exchange) -> keys.Chain:
-    """The Node's pinned chain; raises CannotJudge unless the first envelope follows from it without a fault."""
+    """The Node's pinned chain; raises CannotJudge unless the first envelope is right by it."""
     chain = rotation.pinned(transcript, node)
     first = next(each for each in reading.events(exchange) if reading.step(each) == 1)
     step = keys.follow(chain, first.frame.data)
