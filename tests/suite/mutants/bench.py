@@ -34,7 +34,7 @@ from tests.suite import publisher
 # `parity` is quick where nothing is wrong; a history that fails is made smaller for seconds.
 # What `live` sees is judged by the same functions as what the checks that write see, for the same defects.
 LIVE = frozenset({"live_doors", "live_flow", "live_quiet"})
-SLOW = frozenset({"keepalive", "contract_reads", "contract_writes", "parity"}) | LIVE
+SLOW = frozenset({"keepalive", "slow_reader", "contract_reads", "contract_writes", "parity"}) | LIVE
 DESCOPED = "descoped"
 
 AT_ONCE = 4
