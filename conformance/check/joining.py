@@ -147,11 +147,8 @@ def _judged(witness: Exchange, exchange: Exchange, clause: str, facts: Mapping[s
         [number for each in reading.events(of) if cursor < (number := each.sequence or 0) <= last]
         for of in (witness, exchange)
     )
-    early = [number for each in reading.events(exchange) if (number := each.sequence or 0) <= cursor]
     what = f"{exchange.label}: up to step {until}"
-    return reading.finding(
-        clause, whole == seen and not early, f"{what}: {whole}", f"{what}: {early + seen}", exchange
-    )
+    return reading.finding(clause, whole == seen, f"{what}: {whole}", f"{what}: {seen}", exchange)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

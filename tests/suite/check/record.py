@@ -28,7 +28,6 @@ DEFECTS = {
     "ladder_away": "events-wired-last",
     "cursors": "cursors-by-int",
     "impostors": "manage-is-node-agent",
-    "joining": "lost-behind-foreign-cursors",
     "joining_edges": "edge-ends-the-replay",
     "keyless": "keyless-rows-lost",
     "leaving": "silent-departure",
