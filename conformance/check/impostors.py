@@ -27,7 +27,7 @@ BEHIND = "something behind"
 ODD_ANSWERS: Mapping[str, tuple[str, ...]] = MappingProxyType({BEHIND: (*_NOBODY, "401 nsk_invalid")})
 
 # CRED-1: 16 bytes of Node id, 32 of NSK.
-_ID_BYTES = 16
+ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +101,18 @@ async def _operators(stage: Stage, node_id: str) -> None:
 
 def near_misses(own: NodeHandle, peer: NodeHandle) -> Mapping[str, str]:
     """Credentials one step away from the Node's own, by what is wrong with them."""
-    raw = _raw(own.credential)
+    raw = raw(own.credential)
     environment = own.credential.split("_", 2)[1]
     packed = own.credential.split("_", 2)[2]
     foreign = uuid.UUID(peer.id).bytes
     return {
         "last byte changed": _composed(environment, raw[:-1] + bytes([raw[-1] ^ 1])),
         "first secret byte changed": _composed(
-            environment, raw[:_ID_BYTES] + bytes([raw[_ID_BYTES] ^ 128]) + raw[_ID_BYTES + 1 :]
+            environment, raw[:ID_BYTES] + bytes([raw[ID_BYTES] ^ 128]) + raw[ID_BYTES + 1 :]
         ),
-        "another Node's id": _composed(environment, foreign + raw[_ID_BYTES:]),
-        "another Node's secret": _composed(environment, raw[:_ID_BYTES] + _raw(peer.credential)[_ID_BYTES:]),
-        "no secret": _composed(environment, raw[:_ID_BYTES]),
+        "another Node's id": _composed(environment, foreign + raw[ID_BYTES:]),
+        "another Node's secret": _composed(environment, raw[:ID_BYTES] + raw(peer.credential)[ID_BYTES:]),
+        "no secret": _composed(environment, raw[:ID_BYTES]),
         "a byte less": _composed(environment, raw[:-1]),
         "a byte more": _composed(environment, raw + b"\0"),
         "padded": f"nsk_{environment}_{packed}=",
@@ -124,7 +124,8 @@ def near_misses(own: NodeHandle, peer: NodeHandle) -> Mapping[str, str]:
     }
 
 
-def _raw(credential: str) -> bytes:
+def raw(credential: str) -> bytes:
+    """The Node id and the secret of a composed credential (CRED-1)."""
     packed = credential.split("_", 2)[2]
     return base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
 

@@ -29,6 +29,8 @@ DEFECTS = {
     "cursors": "cursors-by-int",
     "impostors": "manage-is-node-agent",
     "joining_edges": "edge-ends-the-replay",
+    "overcrowded": "newest-makes-room",
+    "disclosures": "secrets-told-to-peers",
     "keyless": "keyless-rows-lost",
     "leaving": "silent-departure",
     "far_cursor": "window-without-end",

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
+import trio.testing
 
 from conformance.probe import client
 from conformance.probe.obstacle import CannotAct
@@ -132,6 +133,30 @@ async def test_a_stream_is_read_in_the_background_with_times() -> None:
     assert comment is not None and probe.last_id == "2"
     assert stored.ending is Ending.LEFT and stored.target == f"/v1/nodes/{NODE}/events"
     assert b"Last-Event-ID: 5" in tiny.asked[0].head and b"Accept: text/event-stream" in tiny.asked[0].head
+
+
+async def test_a_paused_stream_is_not_read_until_it_goes_on() -> None:
+    first, second = chunk(b"id: 1\ndata: x\n\n"), chunk(b"id: 2\ndata: y\n\n")
+    paused, all_sent = trio.Event(), trio.Event()
+
+    async def answer(asked: Asked, stream: trio.SocketStream) -> None:
+        await stream.send_all(STREAM_HEAD + first)
+        await paused.wait()
+        await stream.send_all(chunk(b":the read under way takes this\n\n"))
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        await stream.send_all(second)
+        all_sent.set()
+        await trio.sleep_forever()
+
+    async with serving(answer) as tiny, staged(tiny.url) as stage, stage.stream("s") as probe:
+        await probe.frames(1)
+        await trio.testing.wait_all_tasks_blocked()
+        probe.pause()
+        paused.set()
+        await all_sent.wait()
+        assert await probe.frames(2, within=0.05) == probe.events and probe.last_id == "1"
+        probe.go_on()
+        assert len(await probe.frames(2)) == 2 and probe.last_id == "2"
 
 
 async def test_a_stream_that_the_server_ends_is_ended() -> None:
