@@ -36,7 +36,7 @@ async def act(stage: Stage) -> None:
 
 def secrets(*nodes: NodeHandle) -> dict[str, bytes]:
     """Every way in which a Node's secret may be spelled, by what it is called in a report."""
-    found = {}
+    found: dict[str, bytes] = {}
     for node in nodes:
         secret = impostors.raw(node.credential)[impostors.ID_BYTES :]
         spelled = {

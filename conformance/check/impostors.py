@@ -101,20 +101,20 @@ async def _operators(stage: Stage, node_id: str) -> None:
 
 def near_misses(own: NodeHandle, peer: NodeHandle) -> Mapping[str, str]:
     """Credentials one step away from the Node's own, by what is wrong with them."""
-    raw = raw(own.credential)
+    whole = raw(own.credential)
     environment = own.credential.split("_", 2)[1]
     packed = own.credential.split("_", 2)[2]
     foreign = uuid.UUID(peer.id).bytes
     return {
-        "last byte changed": _composed(environment, raw[:-1] + bytes([raw[-1] ^ 1])),
+        "last byte changed": _composed(environment, whole[:-1] + bytes([whole[-1] ^ 1])),
         "first secret byte changed": _composed(
-            environment, raw[:ID_BYTES] + bytes([raw[ID_BYTES] ^ 128]) + raw[ID_BYTES + 1 :]
+            environment, whole[:ID_BYTES] + bytes([whole[ID_BYTES] ^ 128]) + whole[ID_BYTES + 1 :]
         ),
-        "another Node's id": _composed(environment, foreign + raw[ID_BYTES:]),
-        "another Node's secret": _composed(environment, raw[:ID_BYTES] + raw(peer.credential)[ID_BYTES:]),
-        "no secret": _composed(environment, raw[:ID_BYTES]),
-        "a byte less": _composed(environment, raw[:-1]),
-        "a byte more": _composed(environment, raw + b"\0"),
+        "another Node's id": _composed(environment, foreign + whole[ID_BYTES:]),
+        "another Node's secret": _composed(environment, whole[:ID_BYTES] + raw(peer.credential)[ID_BYTES:]),
+        "no secret": _composed(environment, whole[:ID_BYTES]),
+        "a byte less": _composed(environment, whole[:-1]),
+        "a byte more": _composed(environment, whole + b"\0"),
         "padded": f"nsk_{environment}_{packed}=",
         "upper-case environment": f"nsk_{environment.upper()}_{packed}",
         "environment with a digit": f"nsk_{environment}1_{packed}",
