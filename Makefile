@@ -6,9 +6,10 @@ READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 AUDIT  := .venv-audit
 BUSPROOF_KILLS ?= 100
+FAULT_RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real live test lint bench crash mutants nginx audit clean
+.PHONY: help certify second certify-real live test lint bench crash faults mutants nginx audit clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,6 +49,9 @@ bench: $(READY)  ## measure against sse-starlette on uvicorn; writes docs/perfor
 
 crash: $(READY)  ## at least 100 kills of the real processes; writes docs/evidence/crash.json and relay-crash.json
 	BUSPROOF_KILLS=$(BUSPROOF_KILLS) $(BIN)/pytest -q tests/crash --timeout 1800
+
+faults: $(READY)  ## faults of the real bus at length, ten times in a row; writes docs/evidence/faults.json
+	$(BIN)/python -m tests.faults --runs $(FAULT_RUNS)
 
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
 	$(BIN)/python -m tests.suite.mutants

@@ -35,7 +35,8 @@ __all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire", "o
 # OUT-4 bounds a batch by one tick; this share of it leaves producers their turn.
 _BATCH_SHARE = 0.25
 
-# OUT-4: a relay whose batch is older than two ticks has been given up by the database; it stops well before.
+# OUT-4: the database gives up a relay that has stood still for two ticks; one that is late stops well before.
+_FENCE_TICKS = 2.0
 _LEASE_TICKS = 1.5
 
 
@@ -153,6 +154,7 @@ def relay_over(settings: Settings, ports: Ports) -> Relay:
         publishes=settings.relay_batch,
         seconds=settings.relay_tick_seconds * _BATCH_SHARE,
         lease_seconds=settings.relay_tick_seconds * _LEASE_TICKS,
+        fence_seconds=settings.relay_tick_seconds * _FENCE_TICKS,
     )
     layered = Layered(nonces=ports.relay_nonces, stream=ports.event_stream)
     return Relay(ports.relay_store, batch, layered, ports.metrics, tick_seconds=settings.relay_tick_seconds)

@@ -37,6 +37,12 @@ _FIXED: Mapping[str, object] = MappingProxyType(
         "storage": StorageType.FILE,
         "deny_delete": True,
         "sealed": False,
+        "no_ack": False,  # a publish must be acknowledged (LOG-3)
+        "deny_purge": False,  # a log that was lost is moved beyond by a purge
+        "allow_rollup_hdrs": False,  # a publisher could have entries dropped unseen
+        "mirror": None,
+        "sources": None,  # what is copied in has other message ids
+        "subject_transform": None,
     }
 )
 
@@ -115,12 +121,14 @@ def _fits(present: StreamConfig, wanted: Wanted) -> bool:
 
 def _refuse_unfit(present: StreamConfig) -> None:
     for name, must in _FIXED.items():
-        if (getattr(present, name) or False) != must:
+        if (getattr(present, name) or (None if must is None else False)) != must:
             raise LogRefused(f"the log {subjects.STREAM} has {name} {getattr(present, name)}, not {must}")
     if list(present.subjects or ()) != [subjects.ALL_SUBJECTS]:
         raise LogRefused(f"the log {subjects.STREAM} has subjects {present.subjects}")
     if (present.max_msgs_per_subject or -1) != -1:
         raise LogRefused(f"the log {subjects.STREAM} has max_msgs_per_subject, which drops entries unseen")
+    if 0 < (present.max_consumers or -1) < _MAX_CONSUMERS:
+        raise LogRefused(f"the log {subjects.STREAM} has max_consumers below {_MAX_CONSUMERS}")
     if (present.max_msgs or -1) != -1:
         raise LogRefused(f"the log {subjects.STREAM} has max_msgs, which no setting here speaks of")
     if 0 < (present.max_msg_size or -1) < MAX_MESSAGE_BYTES:

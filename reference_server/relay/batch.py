@@ -43,10 +43,12 @@ class Batch:
     publishes: int
     seconds: float
     lease_seconds: float
+    fence_seconds: float
 
     def carry(self, change: Change, last: Cursor | None = None) -> Outcome:
         """Bring what waits where it belongs, oldest first; `last` is where we left the cursor."""
         until = time.monotonic() + self.lease_seconds
+        settling.fence(change, self.fence_seconds)
         cursor = settling.hold_cursor(change)
         if cursor is None:
             return Outcome()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from reference_server.log import subjects
 from reference_server.outbox.lifecycle import Move, Status, after
@@ -31,6 +31,7 @@ _HOLD_CURSOR = (
     .where(_OF_STREAM)
     .with_for_update(skip_locked=True)
 )
+_FENCE = text("SELECT set_config('idle_in_transaction_session_timeout', :said, true)")
 _MOVE_CURSOR = update(sse_relay_cursor).where(_OF_STREAM)
 _BEGINNING = MappingProxyType(
     {"stream": subjects.STREAM, "last_outbox_id": 0, "last_sequence": 0, "moved_at": 0}
@@ -50,6 +51,15 @@ class Cursor:
 def make_cursor(change: Change) -> None:
     """Have a cursor to hold; one that is there stays where it is."""
     upserts.insert_missing(change.connection, sse_relay_cursor, _BEGINNING)
+
+
+def fence(change: Change, seconds: float) -> None:
+    """Have the database end this transaction once its process has stood still for so long (OUT-4).
+
+    A file's lock dies with its process, and no other process could take its place.
+    """
+    if change.connection.dialect.name == "postgresql":
+        change.connection.execute(_FENCE, {"said": f"{seconds * 1000:.0f}ms"})
 
 
 def hold_cursor(change: Change) -> Cursor | None:

@@ -50,6 +50,7 @@ class RealBus:
             publishes=publishes,
             seconds=TICK_SECONDS / 4,
             lease_seconds=TICK_SECONDS * 1.5,
+            fence_seconds=TICK_SECONDS * 2,
         )
         layered = Layered(nonces=MemoryNonces(Layer.RELAY), stream=self.log)
         return Relay(self.store, batch, layered, metrics.create(), tick_seconds=TICK_SECONDS)

@@ -183,6 +183,7 @@ async def opened(
                 publishes=publishes,
                 seconds=1.0,
                 lease_seconds=1.5,
+                fence_seconds=2.0,
             ),
             Layered(nonces=nonces, stream=log),
             counted,

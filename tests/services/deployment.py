@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,18 +105,33 @@ class Deployment:
 
 
 @asynccontextmanager
-async def running(room: Path, *, relays: int = 1, replicas: int = 2) -> AsyncIterator[Deployment]:
-    """The deployment with its files below `room`, until the block ends."""
+async def running(
+    room: Path,
+    *,
+    relays: int = 1,
+    replicas: int = 2,
+    seed: str | None = None,
+    options: Sequence[str] = (),
+    between: Callable[[int], Awaitable[int]] | None = None,
+) -> AsyncIterator[Deployment]:
+    """The deployment with its files below `room`, until the block ends.
+
+    `options` are for relays and replicas alike; `between` answers the port to use instead of an engine's.
+    """
     async with AsyncExitStack() as stack:
         for name in ("postgres", "nats"):
-            (room / name).mkdir()
+            (room / name).mkdir(exist_ok=True)
         database = stack.enter_context(postgres.running(room / "postgres", free_port()))
         broker = stack.enter_context(nats.running(room / "nats", free_port()))
         database.make(DATABASE)
         (room / "master.key").write_text(base64.b64encode(os.urandom(32)).decode())
-        (room / "seed.toml").write_text(_seed())
+        (room / "seed.toml").write_text(seed or ordinary_seed())
+        database_url, nats_url = database.url(DATABASE), broker.url
+        if between is not None:
+            database_url = database.tcp_url(DATABASE, await between(database.port))
+            nats_url = f"nats://127.0.0.1:{await between(broker.port)}"
         engines = (
-            *("--database-url", database.url(DATABASE), "--nats-url", broker.url),
+            *("--database-url", database_url, "--nats-url", nats_url, *options),
             *("--master-key-file", str(room / "master.key"), "--log-format", "json"),
         )
         deployment = Deployment(
@@ -161,7 +176,8 @@ def _hand_on_credentials(room: Path, name: str) -> None:
         shutil.copy(first, room / f"{name}.credentials.json")
 
 
-def _seed() -> str:
+def ordinary_seed() -> str:
+    """Two Domains with keys, four Nodes, two operators."""
     parts = [
         f'[[operators]]\nname = "{name}"\ntoken = "op_{base64.urlsafe_b64encode(os.urandom(24)).decode()}"\n'
         f'relations = [{{relation = "{relation}", object = "*"}}]\n'
