@@ -9,7 +9,7 @@ BUSPROOF_KILLS ?= 100
 FAULT_RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real live test lint bench crash faults mutants nginx audit clean
+.PHONY: help certify second certify-real live test lint bench crash faults mutants mutation clean-runs nginx audit clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ faults: $(READY)  ## faults of the real bus at length, ten times in a row; write
 
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
 	$(BIN)/python -m tests.suite.mutants
+
+clean-runs: $(READY)  ## 45 runs in a row that must all be clean, half an hour; writes docs/evidence/clean-runs.json
+	$(BIN)/python -m tests.suite.clean
 
 nginx: $(READY)  ## the stream through a real nginx (Debian's nginx-light) with its default settings
 	$(BIN)/pytest -q tests/nginx/check_nginx.py
