@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 RUNS   := busproof-runs
 AUDIT  := .venv-audit
+MUTATE := .venv-mutation
 BUSPROOF_KILLS ?= 100
 FAULT_RUNS ?= 10
 
@@ -56,6 +57,14 @@ faults: $(READY)  ## faults of the real bus at length, ten times in a row; write
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
 	$(BIN)/python -m tests.suite.mutants
 
+$(MUTATE)/.ready: requirements-mutation.txt
+	$(PYTHON) -m venv $(MUTATE)
+	$(MUTATE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutation.txt
+	@touch $@
+
+mutation: $(READY) $(MUTATE)/.ready  ## mutants of what verdicts rest on, about an hour; writes docs/mutation.md
+	$(BIN)/python -m tests.mutation --tool $(MUTATE)/bin/cosmic-ray
+
 clean-runs: $(READY)  ## 45 runs in a row that must all be clean, half an hour; writes docs/evidence/clean-runs.json
 	$(BIN)/python -m tests.suite.clean
 
@@ -71,4 +80,4 @@ audit: $(AUDIT)/.ready  ## known vulnerabilities of what is pinned; fails where 
 	$(AUDIT)/bin/python -m tests.audit requirements.txt
 
 clean:  ## remove the environment and the runs
-	rm -rf $(VENV) $(AUDIT) $(RUNS)
+	rm -rf $(VENV) $(AUDIT) $(MUTATE) $(RUNS)

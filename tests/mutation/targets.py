@@ -1,0 +1,26 @@
+"""What is mutated, and which tests have to notice."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+_VERDICT = ("tests/suite/verdict",)
+_STREAM = (
+    "tests/suite/agent/test_grammar.py",
+    "tests/suite/agent/test_oracle.py",
+    "tests/suite/agent/test_round_trip.py",
+)
+_BYTES = ("tests/suite/agent/test_vectors.py", "tests/suite/agent/test_round_trip.py")
+
+TARGETS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "conformance/verdict/exits.py": _VERDICT,
+        "conformance/verdict/judge.py": _VERDICT,
+        "conformance/verdict/lattice.py": _VERDICT,
+        "conformance/verdict/result.py": _VERDICT,
+        "conformance/verdict/whole.py": _VERDICT,
+        "conformance/agent/grammar.py": _STREAM,
+        "conformance/agent/eventsource.py": _STREAM,
+        "conformance/agent/envelope.py": _BYTES,
+        "conformance/agent/lexemes.py": _BYTES,
+    }
+)
