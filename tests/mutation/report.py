@@ -12,9 +12,9 @@ DOCUMENT = ROOT / "docs" / "mutation.md"
 
 _HEAD = """# Mutation testing
 
-`make mutation` changes the code that verdicts, the stream's grammar and the canonical bytes rest on, one place at a
-time, by [cosmic-ray](https://cosmic-ray.readthedocs.io), and runs the tests of that code. A mutant that no test
-notices must have its reason in `tests/mutation/survivors.yaml`; one without fails the target.
+`make mutation` changes the code that verdicts, the stream's grammar and the canonical bytes rest on, one
+place at a time, by [cosmic-ray](https://cosmic-ray.readthedocs.io), and runs the tests of that code. A mutant
+that no test notices must have its reason in `tests/mutation/survivors.yaml`; one without fails the target.
 
 | module | mutants | killed | survived, with a reason |
 |---|---:|---:|---:|
@@ -32,7 +32,7 @@ def reasons(path: Path = REASONS) -> Mapping[Mutant, str]:
 
 
 def complaints(outcomes: Sequence[Outcome], known: Mapping[Mutant, str]) -> list[str]:
-    """What keeps the run from being good: unreasoned survivors, reasons without a survivor, broken sessions."""
+    """Why the run is not good: survivors without a reason, reasons without a survivor, broken sessions."""
     survived = {mutant for outcome in outcomes for mutant in outcome.survivors}
     tried = {outcome.module for outcome in outcomes}
     return [
@@ -61,8 +61,8 @@ def document(outcomes: Sequence[Outcome], known: Mapping[Mutant, str]) -> str:
 
 
 def _row(outcome: Outcome) -> str:
-    counts = outcome.counts
-    return f"| `{outcome.module}` | {sum(counts.values())} | {counts.get('killed', 0)} | {counts.get('survived', 0)} |"
+    killed, survived = (outcome.counts.get(fate, 0) for fate in ("killed", "survived"))
+    return f"| `{outcome.module}` | {sum(outcome.counts.values())} | {killed} | {survived} |"
 
 
 def _survivors(outcome: Outcome, known: Mapping[Mutant, str]) -> str:

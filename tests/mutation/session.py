@@ -1,4 +1,4 @@
-"""One module's mutants by cosmic-ray, in a copy of the work tree, so that nobody's files change under them."""
+"""One module's mutants by cosmic-ray, in a copy of the work tree: nobody's files change under them."""
 
 import json
 import os

@@ -3,13 +3,21 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-_VERDICT = ("tests/suite/verdict",)
+_VALUES = "tests/suite/agent/test_values.py"
+_VERDICT = ("tests/suite/verdict", _VALUES)
 _STREAM = (
     "tests/suite/agent/test_grammar.py",
     "tests/suite/agent/test_oracle.py",
+    "tests/suite/agent/test_eventsource.py",
     "tests/suite/agent/test_round_trip.py",
+    _VALUES,
 )
-_BYTES = ("tests/suite/agent/test_vectors.py", "tests/suite/agent/test_round_trip.py")
+_BYTES = (
+    "tests/suite/agent/test_vectors.py",
+    "tests/suite/agent/test_envelope.py",
+    "tests/suite/agent/test_lexemes.py",
+    _VALUES,
+)
 
 TARGETS: Mapping[str, Sequence[str]] = MappingProxyType(
     {

@@ -1,12 +1,13 @@
 """Judging: severity by the clause's keyword, and a check that breaks is never the target's failure."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from conformance.check.model import CannotJudge, Finding
 from conformance.probe.transcript import Transcript
-from conformance.verdict.judge import judge, weakened
+from conformance.verdict.judge import judge, origin_of, weakened
 from conformance.verdict.lattice import Verdict
 from tests.suite.made import CLAUSES, check, finding
 
@@ -73,3 +74,41 @@ def test_weakening_keeps_violations_and_takes_passes_away() -> None:
     lost = weakened(judge(check(findings=[finding()]), EMPTY, CLAUSES), Verdict.NOT_TESTABLE, "cut")
     assert (kept.verdict, lost.verdict) == (Verdict.FAIL, Verdict.NOT_TESTABLE)
     assert lost.clauses == {"MUST-1": Verdict.NOT_TESTABLE}
+
+
+def test_findings_count_for_their_own_clause() -> None:
+    clause = "".join(("MUST", "-2"))  # equal to the check's, not the same object
+    found = [finding(), finding(clause, holds=False)]
+    result = judge(check(findings=found, clauses=("MUST-1", "MUST-2")), EMPTY, CLAUSES)
+    assert result.clauses == {"MUST-1": Verdict.PASS, "MUST-2": Verdict.FAIL} and result.reason == ""
+    assert result.violations == (result.findings[1],)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_reason_names_the_silent_clauses_alone(holds: bool) -> None:
+    result = judge(check(findings=[finding(holds=holds)], clauses=("MUST-1", "MUST-2")), EMPTY, CLAUSES)
+    assert result.reason == "nothing was found out about MUST-2"
+
+
+@pytest.mark.parametrize(
+    ("clauses", "reason"),
+    [
+        (("MUST-2",), "findings of clauses that it does not name: ['MUST-1']"),
+        (("MUST-1", "GONE-1"), "no clause ['GONE-1']"),
+    ],
+)
+def test_what_is_from_nowhere_is_named(clauses: tuple[str, ...], reason: str) -> None:
+    assert judge(check(findings=[finding()], clauses=clauses), EMPTY, CLAUSES).reason == reason
+
+
+def test_an_exception_is_placed_where_it_was_raised() -> None:
+    program = (
+        "def f():\n  g()\ndef g():\n  h()\n\n\ndef h():\n  raise RuntimeError('ours')\ndef top():\n  f()\n"
+    )
+    for name in ("bare.py", "far/away/deep.py"):
+        room: dict[str, Any] = {}
+        exec(compile(program, name, "exec"), room)  # a file with and one without a folder
+        with pytest.raises(RuntimeError) as caught:
+            room["top"]()
+        assert origin_of(caught.value) == f"RuntimeError: ours at {name.rsplit('/', 1)[-1]}:8"
+    assert origin_of(KeyError("never raised")) == "KeyError: 'never raised'"

@@ -19,3 +19,8 @@ def test_nothing_seen_is_no_pass() -> None:
 
 def test_a_failure_outweighs_what_was_not_tested() -> None:
     assert collapse((Verdict.NOT_TESTABLE, Verdict.FAIL, Verdict.PASS)) is Verdict.FAIL
+
+
+def test_what_an_empty_collapse_is_must_be_said_by_name() -> None:
+    with pytest.raises(TypeError):
+        collapse([], Verdict.PASS)  # type: ignore[misc]
