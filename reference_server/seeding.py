@@ -120,7 +120,7 @@ def _create_domain(change: Change, means: Means, domain: SeedDomain, domain_id: 
     if domain.signing_key == "active":
         signing_keys.provision(change, domain_id, keyring=means.keyring, subject=SUBJECT)
     draft = projects.Draft(
-        domain_id=domain_id, name=domain.name, slug=PROJECT_SLUG, description="", sub_range_cidr=""
+        domain_id=domain_id, name=domain.name, slug=PROJECT_SLUG, description="", sub_range_cidr=None
     )
     projects.create(change, draft=draft, subject=SUBJECT)
 

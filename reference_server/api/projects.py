@@ -21,7 +21,7 @@ class _Create(msgspec.Struct):
     name: str = ""
     slug: str = ""
     description: str = ""
-    sub_range_cidr: str = ""
+    sub_range_cidr: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Projects:
@@ -45,7 +45,7 @@ class Projects:
             name=asked.name,
             slug=asked.slug,
             description=asked.description,
-            sub_range_cidr=asked.sub_range_cidr,
+            sub_range_cidr=None if asked.sub_range_cidr is msgspec.UNSET else asked.sub_range_cidr,
         )
         made = await self._store.change(
             [domain_id],

@@ -21,13 +21,13 @@ _SEPARATOR = "/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A Project as asked for; `sub_range_cidr` "" takes addresses from the Domain's pool."""
+    """A Project as asked for; without a `sub_range_cidr` it takes addresses from the Domain's pool."""
 
     domain_id: str
     name: str
     slug: str
     description: str
-    sub_range_cidr: str
+    sub_range_cidr: str | None
 
 
 def create(change: Change, *, draft: Draft, subject: str) -> Mapping[str, object]:
@@ -36,9 +36,9 @@ def create(change: Change, *, draft: Draft, subject: str) -> Mapping[str, object
     Raises Refusal: invalid_project, parent_domain_missing, project_slug_conflict, sub_range_overlap.
     """
     name = texts.name(draft.name)
-    sub_range = ranges.read(draft.sub_range_cidr) if draft.sub_range_cidr else None
+    sub_range = None if draft.sub_range_cidr is None else ranges.read(draft.sub_range_cidr)
     well_formed = name and texts.is_slug(draft.slug) and texts.is_description(draft.description)
-    if not well_formed or (draft.sub_range_cidr and sub_range is None):
+    if not well_formed or (draft.sub_range_cidr is not None and sub_range is None):
         raise Refusal("invalid_project")
     _check_place(change.connection, draft, sub_range)
     project_id = change.ids.uuid7()

@@ -46,6 +46,8 @@ async def test_creation_answers_and_leaves_its_rows() -> None:
         ({"sub_range_cidr": "10.2.0.0/28"}, (400, "invalid_project")),
         ({"sub_range_cidr": "10.0.0.0/8"}, (400, "invalid_project")),
         ({"sub_range_cidr": "fd00::/64"}, (400, "invalid_project")),
+        ({"sub_range_cidr": ""}, (400, "invalid_project")),
+        ({"sub_range_cidr": None}, (400, "invalid_body")),
         ({"domain_id": STRANGER}, (409, "parent_domain_missing")),
         ({"slug": "taken"}, (409, "project_slug_conflict")),
         ({"sub_range_cidr": "10.1.0.0/27"}, (409, "sub_range_overlap")),
