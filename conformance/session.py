@@ -10,7 +10,7 @@ from conformance import acting
 from conformance.acting import Acted, Kit
 from conformance.catalogue.load import Catalogue
 from conformance.check.expand import Plan
-from conformance.check.model import Check, Effect, Grade, Scenario
+from conformance.check.model import Check, Effect, Gather, Grade, Scenario
 from conformance.check.registry import Registry
 from conformance.probe import honesty, ledger, powers
 from conformance.probe import identity as identities
@@ -21,7 +21,7 @@ from conformance.progress import Progress
 from conformance.report import ndjson
 from conformance.report.folder import RunFolder
 from conformance.report.record import Opening
-from conformance.verdict.judge import judge, weakened, without_judgement
+from conformance.verdict.judge import judge, origin_of, weakened, without_judgement
 from conformance.verdict.lattice import Verdict
 from conformance.verdict.result import Attempt, CheckResult
 
@@ -60,6 +60,9 @@ class Session:
     async def act(self, kit: Kit, budget_seconds: float) -> None:
         """Acts the plan; every check has its result afterwards, but for what the budget cut off."""
         self._identity = await self._identify(FIRST, kit)
+        if self.faults:
+            self.settle_rest(Verdict.HARNESS_ERROR, self.faults[0])
+            return
         if self._identity is None:
             self.shortfalls.append("nothing answers at the target")
             return
@@ -140,9 +143,7 @@ class Session:
         self._progress.started(scenario)
         acted = await acting.act(scenario, kit, attempt)
         if scenario.gathers is not None:
-            others = tuple(self.evidence.values())
-            gathered = await trio.to_thread.run_sync(scenario.gathers, others, acted.transcript)
-            acted = replace(acted, transcript=gathered)
+            acted = await trio.to_thread.run_sync(self._gathered, scenario.gathers, acted)
         name = self._store(acted)
         self._lies += honesty.lies(acted.transcript)
         if acted.refused and not await self._pulse(kit):
@@ -156,6 +157,12 @@ class Session:
             self._settle(self._with_attempt(result, acted, name))
         self._progress.ended(scenario)
         return stalled
+
+    def _gathered(self, gather: Gather, acted: Acted) -> Acted:
+        try:
+            return replace(acted, transcript=gather(tuple(self.evidence.values()), acted.transcript))
+        except Exception as broken:
+            return replace(acted, obstacle=Verdict.HARNESS_ERROR, reason=origin_of(broken))
 
     def _judged(self, check: Check, acted: Acted) -> CheckResult:
         if self._gone:

@@ -10,7 +10,9 @@ from conformance.target.grade import Effect, Grade
 if TYPE_CHECKING:
     from conformance.probe.stage import Stage
 
-__all__ = ["CannotJudge", "Check", "Effect", "Evidence", "Finding", "Grade", "Scenario"]
+__all__ = ["CannotJudge", "Check", "Effect", "Evidence", "Finding", "Gather", "Grade", "Scenario"]
+
+Gather = Callable[[Iterable[Transcript], Transcript], Transcript]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Scenario:
     act: Callable[["Stage"], Awaitable[None]]
     needs: frozenset[str] = frozenset()
     requests: int | None = None
-    gathers: Callable[[Iterable[Transcript], Transcript], Transcript] | None = None
+    gathers: Gather | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

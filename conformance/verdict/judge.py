@@ -20,12 +20,11 @@ Clauses = Mapping[str, Clause]
 def judge(check: Check, transcript: Transcript, clauses: Clauses) -> CheckResult:
     """The check's verdict over one transcript; an exception of the check is harness_error."""
     try:
-        findings = tuple(check.judge(transcript))
+        return _weighed(check, tuple(check.judge(transcript)), clauses)
     except CannotJudge as lacking:
         return without_judgement(check, Verdict.NOT_TESTABLE, str(lacking))
     except Exception as broken:
         return without_judgement(check, Verdict.HARNESS_ERROR, origin_of(broken))
-    return _weighed(check, findings, clauses)
 
 
 def without_judgement(check: Check, verdict: Verdict, reason: str) -> CheckResult:
