@@ -10,6 +10,7 @@ from conformance.check import registry
 from fixtures.broken import null
 from fixtures.broken.catalogue import DEFECTS
 from fixtures.broken.defect import OWN, Defect
+from tests.suite.mutants import bench
 
 ROOT = Path(__file__).resolve().parents[3]
 MATRIX = ROOT / "docs" / "kill-matrix.md"
@@ -36,17 +37,17 @@ class Line:
 
 def digest() -> str:
     """What the whole matrix depends on."""
-    return _digest(defect_digest(each) for each in DEFECTS.values())
+    checks = registry.collect().checks
+    return _digest([*map(defect_digest, DEFECTS.values()), *checks])
 
 
 def defect_digest(defect: Defect) -> str:
-    """What one outcome depends on: every check with its clauses' texts, and what the defect names."""
+    """What one outcome depends on: the checks that join it with their clauses' texts, and what it names."""
     clauses = catalogue().clauses
-    lines = [
-        f"{each.id} {name} {clauses[name].text}"
-        for each in registry.collect().checks.values()
-        for name in each.clauses
-    ]
+    joining = (
+        check for each in bench.scenarios_for(defect) for check in registry.collect().checks_of(each.name)
+    )
+    lines = [f"{each.id} {name} {clauses[name].text}" for each in joining for name in each.clauses]
     return _digest([*lines, f"{defect.name} {sorted(defect.breaks)} {sorted(defect.fails)} {defect.only}"])
 
 
