@@ -52,18 +52,20 @@ async def _chain(
 ) -> None:
     loop = asyncio.get_running_loop()
     for number, body in bodies:
-        if loop.time() > until:
+        # Nor is an acknowledgement awaited longer: the database would give the batch up meanwhile.
+        left = min(ACK_SECONDS, until - loop.time())
+        if left <= 0:
             done.failed = True
             return
         try:
             acknowledged = await stream.publish_async(
                 subjects.of_node(body.domain_id, node_id),
                 body.wire,
-                wait_stall=ACK_SECONDS,
+                wait_stall=left,
                 stream=subjects.STREAM,
                 headers={messages.MESSAGE_ID: subjects.message_id(body.event_id, node_id)},
             )
-            answer = await asyncio.wait_for(acknowledged, ACK_SECONDS)
+            answer = await asyncio.wait_for(acknowledged, left)
         except (NatsError, APIError, TimeoutError, OSError):
             done.failed = True
             return

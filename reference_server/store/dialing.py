@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from reference_server.store.refusals import OF_DATABASES, StoreRefused
+from reference_server.store.refusals import OF_LINES, StoreRefused
 
 _SCHEMES = ("postgresql", "postgres")
 _PORT = 5432
@@ -94,7 +94,7 @@ class Line:
     def close(self) -> None:
         """Let go of the connection, in the thread that used it last."""
         self.cut()
-        with suppress(*OF_DATABASES):
+        with suppress(*OF_LINES):
             self.connection.invalidate()
             self.connection.close()
         if (descriptor := self.socket.detach()) >= 0:  # pg8000 leaves a socket open on which a write failed

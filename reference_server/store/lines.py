@@ -108,7 +108,7 @@ def _done(work: Callable[[Line], T], line: Line) -> T:
     try:
         with refusals.as_unavailable():
             return work(line)
-    except (Unavailable, *refusals.OF_DATABASES):
+    except (Unavailable, *refusals.OF_LINES):
         line.cut()
         raise
     finally:

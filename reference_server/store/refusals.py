@@ -51,6 +51,9 @@ _SQLSTATES: Mapping[str, str] = MappingProxyType(
 
 OF_DATABASES = (DBAPIError, sqlite3.Error, pg8000.exceptions.Error)
 
+# What comes up while a line is in use: pg8000 lets a socket's own errors through, its deadline among them.
+OF_LINES = (*OF_DATABASES, OSError)
+
 
 class StoreRefused(Exception):
     """The store cannot be used as it is; the message is one line for the operator."""
@@ -86,7 +89,7 @@ def as_unavailable() -> Iterator[None]:
     """Raise Unavailable instead of the errors that say the database is away (OUT-8, GATE-11)."""
     try:
         yield
-    except OF_DATABASES as failure:
+    except OF_LINES as failure:
         trouble = trouble_of(failure)
         if trouble is None:
             raise

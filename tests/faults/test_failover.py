@@ -19,7 +19,7 @@ _PAUSE = 0.02
 
 # What the clause allows, and what a busy machine with two cores takes on top of it.
 _AFTER_DEATH, _AFTER_HANG = 2 * _TICK, 4 * _TICK
-_SLACK = 1.0
+_SLACK = 2.0
 
 
 async def _load(relayed: Relayed, domain: str, nodes: list[str]) -> None:

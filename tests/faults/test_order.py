@@ -1,4 +1,4 @@
-"""Commit order over real connections: nothing passed over, the fold ends where the pull does (OUT-1, OUT-2)."""
+"""Commit order on real connections: nothing passed over, the fold ends where the pull does (OUT-1, OUT-2)."""
 
 import itertools
 import json
@@ -171,11 +171,9 @@ class _Held:
         self.may_go.wait(_OPEN_SECONDS + 60)
 
 
-def _append(change: Change, domain_id: str, node_id: str) -> str:
-    payload = json.dumps({"node_id": node_id}).encode()
-    return append.append(
-        change, domain_id=domain_id, source=bus.SOURCE, recipients=[node_id], payload=payload
-    )
+def _append(change: Change, domain_id: str, *node_ids: str) -> str:
+    payload = json.dumps({"node_id": node_ids[0]}).encode()
+    return append.append(change, domain_id=domain_id, source=bus.SOURCE, recipients=node_ids, payload=payload)
 
 
 async def _relayed(real: RealBus) -> None:
@@ -195,7 +193,8 @@ async def _lands(real: RealBus, domain_id: str, node_id: str, wanted: list[str])
 
 async def _lags(real: RealBus, domain_id: str, node_id: str, seconds: float) -> list[float]:
     """From commit to log, again and again, for at least so long."""
-    began, found = time.monotonic(), []
+    began = time.monotonic()
+    found: list[float] = []
     while len(found) < _SAMPLES or time.monotonic() - began < seconds:
         found.append(await _lag(real, domain_id, node_id))
         await trio.sleep(0.02)
