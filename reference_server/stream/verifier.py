@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from reference_server.envelope import model
 from reference_server.outbox.lifecycle import Status
-from reference_server.ports import Change, NonceStore, SignedBody, Store
+from reference_server.ports import Change, NonceStore, SignedBody, Store, Unavailable
 from reference_server.store.tables import nodes, outbox_events, signing_key_rotations, signing_keys
 
 K = TypeVar("K")
@@ -147,13 +147,20 @@ class StoredKeys:
     async def _of_domain(self, domain_id: str) -> tuple[_Rotation, ...]:
         """The Domain's rotations as of its version; whether one is published may change without that.
 
-        A key of a rung that they do not reach has come sooner than word of the commit that made it.
+        A key of a rung that they do not reach has come sooner than word of the commit that made it. While the
+        store is away what is known decides (OUT-8): a rotation that is not among it has a key that is not
+        known either, and nothing that it signed gets past `rung_of` before the store is back.
         """
         version = self._store.version(domain_id)
         known = self._rotations.get(domain_id)
         if known is not None and known[0] == version and self._is_whole(domain_id, known[1]):
             return known[1]
-        found = await self._store.read(lambda connection: _find_rotations(connection, domain_id))
+        try:
+            found = await self._store.read(lambda connection: _find_rotations(connection, domain_id))
+        except Unavailable:
+            if known is None or not self._is_whole(domain_id, known[1]):
+                raise
+            return known[1]
         self._rotations.pop(domain_id, None)
         _keep(self._rotations, domain_id, (version, found), _KEYS_KEPT)
         return found

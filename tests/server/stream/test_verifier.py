@@ -1,15 +1,18 @@
 """Keys of the store: signatures, and the place of a rotation on each Node's stream (LOG-4, KEY-3)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import insert
+import pytest
+from sqlalchemy import Connection, insert
 
 from reference_server.control import signing_keys
 from reference_server.envelope import model
-from reference_server.ports import Change, Layer, SignedBody
+from reference_server.ports import Change, Layer, SignedBody, Unavailable
 from reference_server.store import tables
+from reference_server.store.engine import SqliteStore
 from reference_server.stream.nonce import MemoryNonces
 from reference_server.stream.verifier import StoredKeys
 from tests.server import bus
@@ -54,6 +57,27 @@ class Scene:
 
     async def rungs(self, node_id: str, *sequences: int) -> list[int]:
         return [await self.keys.rung_at(node_id, DOMAIN, sequence) for sequence in sequences]
+
+
+@dataclass
+class _AtTimesAway:
+    """A store that can be taken away from who asks it through this, while others go on."""
+
+    store: SqliteStore
+    away: bool = False
+
+    def version(self, domain_id: str) -> int:
+        return self.store.version(domain_id)
+
+    async def read(self, work: Callable[[Connection], Any]) -> Any:
+        if self.away:
+            raise Unavailable("away for the test")
+        return await self.store.read(work)
+
+    async def change(self, domains: Sequence[str], work: Callable[[Change], Any]) -> Any:
+        if self.away:
+            raise Unavailable("away for the test")
+        return await self.store.change(domains, work)
 
 
 def _domain(change: Change, *, rung: int = 0) -> None:
@@ -200,3 +224,22 @@ async def test_rotations_before_a_registration_are_behind_that_node() -> None:
         await scene.feed()
         assert await scene.rungs(NODE, 0, 1, 2) == [0, 1, 2]
         assert await scene.rungs(OTHER_NODE, 1, 3) == [1, 2]
+
+
+async def test_while_the_store_is_away_known_rotations_decide() -> None:
+    """OUT-8: a stream can be resumed; a Domain of which nothing is known yet waits for the store."""
+    async with opened() as scene:
+        store = _AtTimesAway(scene.bus.store)
+        keys, stranger = (
+            StoredKeys(store=store, nonces=scene.nonces, signed_here=(), wait_head=scene.feed)  # type: ignore[arg-type]
+            for _ in range(2)
+        )
+        await scene.rotate()
+        await scene.bus.drain()
+        await scene.feed()
+        assert [await keys.rung_at(NODE, DOMAIN, each) for each in (0, 1)] == [0, 1]
+        store.away = True
+        await scene.bus.store.change([DOMAIN], lambda change: _node(change, OTHER_NODE, 1))  # a newer version
+        assert [await keys.rung_at(NODE, DOMAIN, each) for each in (0, 1)] == [0, 1]
+        with pytest.raises(Unavailable):
+            await stranger.rung_at(NODE, DOMAIN, 0)

@@ -35,6 +35,9 @@ DEFECTS = {
     "leaving": "silent-departure",
     "far_cursor": "window-without-end",
     "keepalive": "other-keep-alive",
+    "database_away": "copies-look-fresh",
+    "database_stale": "copies-never-grow-old",
+    "rotation_away": "rotation-lost-in-an-outage",
     "descoped": "unwired-is-not-found",
 }
 CASES = (*DEFECTS, *(name + FAIL for name in DEFECTS))

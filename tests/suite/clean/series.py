@@ -104,7 +104,7 @@ def told(series: str, number: int, code: int, seconds: float, report: Path) -> R
         trouble=tuple(
             f"{each['id']}: {each['verdict']}"
             for each in checks
-            if each["verdict"] not in ("pass", "not_testable")
+            if each["verdict"] not in ("pass", "not_testable", "not_applicable")
         ),
     )
 
