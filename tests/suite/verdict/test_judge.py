@@ -1,6 +1,7 @@
 """Judging: severity by the clause's keyword, and a check that breaks is never the target's failure."""
 
 from collections.abc import Iterable
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from conformance.check.model import CannotJudge, Finding
 from conformance.probe.transcript import Transcript
 from conformance.verdict.judge import judge, origin_of, weakened
 from conformance.verdict.lattice import Verdict
+from conformance.verdict.result import Attempt
 from tests.suite.made import CLAUSES, check, finding
 
 EMPTY = Transcript(scenario="one", started_wall=0.0, exchanges=(), marks=())
@@ -112,3 +114,19 @@ def test_an_exception_is_placed_where_it_was_raised() -> None:
             room["top"]()
         assert origin_of(caught.value) == f"RuntimeError: ours at {name.rsplit('/', 1)[-1]}:8"
     assert origin_of(KeyError("never raised")) == "KeyError: 'never raised'"
+
+
+def test_the_innermost_of_several_places_is_told() -> None:
+    third = compile("raise KeyError('deep')", "/c/three.py", "exec")
+    second = compile("\nexec(third)", "/b/two.py", "exec")
+    first = compile("\n\nexec(second)", "/a/one.py", "exec")
+    with pytest.raises(KeyError) as caught:
+        exec(first, {"second": second, "third": third})  # our own three lines
+    assert origin_of(caught.value) == "KeyError: 'deep' at three.py:1"
+
+
+def test_a_record_of_an_attempt_says_what_it_was_given_and_stays() -> None:
+    attempt = Attempt(number=1, verdict=Verdict.PASS, seconds=0.5, stalled_ms=3)
+    assert (attempt.number, attempt.verdict, attempt.transcript) == (1, Verdict.PASS, "")
+    with pytest.raises(FrozenInstanceError):
+        attempt.number = 2  # type: ignore[misc]
