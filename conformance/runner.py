@@ -92,7 +92,7 @@ def claims_for(target: Target, order: Order, powers: frozenset[str]) -> Claims:
         grade=grade,
         effects=effects,
         grade_reasons=reasons,
-        lacks=frozenset() if effects == reach.READING else reach.lacks(powers),
+        lacks=frozenset() if effects == reach.READING else reach.lacks(powers | reach.parts(target)),
     )
 
 
@@ -119,7 +119,7 @@ async def run(
         opening = _opening(target, order, suite, claims=claims, started=clock.started_wall)
         files.open_run(folder, opening)
         progress.opened(opening, planned)
-        session.settle_unacted()
+        session.settle_unacted(claims)
         if fault:
             session.faults.append(fault)
             session.settle_rest(Verdict.HARNESS_ERROR, fault)

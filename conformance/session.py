@@ -9,7 +9,7 @@ import trio
 from conformance import acting
 from conformance.acting import Acted, Kit
 from conformance.catalogue.load import Catalogue
-from conformance.check.expand import Plan
+from conformance.check.expand import Plan, inapplicable
 from conformance.check.model import Check, Effect, Gather, Grade, Scenario
 from conformance.check.registry import Registry
 from conformance.probe import honesty, ledger, powers
@@ -21,6 +21,7 @@ from conformance.progress import Progress
 from conformance.report import ndjson
 from conformance.report.folder import RunFolder
 from conformance.report.record import Opening
+from conformance.target.model import Claims
 from conformance.verdict.judge import judge, origin_of, weakened, without_judgement
 from conformance.verdict.lattice import Verdict
 from conformance.verdict.result import Attempt, CheckResult
@@ -78,10 +79,11 @@ class Session:
             await self._compare(kit)
             await self._clean(kit)
 
-    def settle_unacted(self) -> None:
+    def settle_unacted(self, claims: Claims) -> None:
         """The results that need no act: not claimed, or out of reach."""
         for check in self.plan.unclaimed:
-            self._settle(without_judgement(check, Verdict.NOT_APPLICABLE, f"{check.profile} is not claimed"))
+            reason = inapplicable(check, self._registry, claims)
+            self._settle(without_judgement(check, Verdict.NOT_APPLICABLE, reason))
         for check, reason in self.plan.out_of_reach:
             self._settle(without_judgement(check, Verdict.NOT_TESTABLE, reason))
 

@@ -98,7 +98,7 @@ def _run(chosen: Settings, program: Callable[[], Awaitable[serve.Resume | None]]
             console.refuse(refusal)
         return exits.code(Outcome.CRASHED)
     writer.close()
-    return exits.code(Outcome.STOPPED) if left is None else _become(left)
+    return exits.code(Outcome.STOPPED) if left is None else serve.become(left)
 
 
 def _refusal_in(failure: BaseException) -> SettingsRefused | None:
@@ -106,14 +106,6 @@ def _refusal_in(failure: BaseException) -> SettingsRefused | None:
     while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
     return failure if isinstance(failure, SettingsRefused) else None
-
-
-def _become(left: serve.Resume) -> int:
-    """Go on as a fresh process on the same sockets."""
-    import msgspec  # noqa: PLC0415  # only a restart needs it here
-
-    os.environ[serve.RESUME_VARIABLE] = msgspec.json.encode(left).decode()
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # the very command that started this process
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ class Application:
     evict: Callable[[int | None], Awaitable[Bounds]]
     background: Mapping[str, Callable[[], Awaitable[None]]]
     restart_for: Caller | None = None  # set by the verb `restart`; then `serve` has returned
+    crash: Callable[[], None] | None = None  # becomes the next process at once, whatever is under way
+    _killed: bool = False
     _stop: trio.Event = field(default_factory=trio.Event)
 
     def stop(self) -> None:
@@ -124,6 +126,8 @@ class Application:
             return result
         kept = socket.socket(fileno=socket.dup(connection.socket.fileno()))
         self.restart_for = Caller(call_id=call.id, connection=kept)
+        if self._killed and self.crash is not None:
+            self.crash()
         self.stop()
         return None
 
@@ -143,11 +147,12 @@ class Application:
             restart=self._check_restart,
         )
 
-    def _check_restart(self) -> None:
+    def _check_restart(self, kill: bool) -> None:
         if self.settings.data == MEMORY:
             raise FaultRefused("restart_refused", "a server over :memory: has nothing to come back to")
         if self.restart_for is not None:
             raise FaultRefused("restart_refused", "the server is restarting already")
+        self._killed = kill
 
 
 def base_url(bound: socket.socket, settings: Settings) -> str:

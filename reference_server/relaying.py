@@ -113,7 +113,7 @@ def _levers(ports: Ports, relay: Relay) -> Levers:
     )
 
 
-def _no_restart() -> None:
+def _no_restart(kill: bool) -> None:
     raise FaultRefused("restart_refused", "a relay is restarted by whoever started it")
 
 

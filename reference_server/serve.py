@@ -4,10 +4,12 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -79,13 +81,19 @@ async def run(settings: Settings, resume: Resume | None = None) -> Resume | None
             _log.info("server_stopped")
             if application.restart_for is None:
                 return None
-            ahead = max(0.0, (ports.clock.now() - datetime.now(UTC)).total_seconds())  # read at two instants
-            return _leave(held, application, ahead)
+            return _leave(held, application)
     except StoreRefused as refusal:
         raise SettingsRefused(str(refusal)) from None
 
 
+def become(left: Resume) -> NoReturn:
+    """Go on as a fresh process on the same sockets: the very command that started this one."""
+    os.environ[RESUME_VARIABLE] = msgspec.json.encode(left).decode()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # our own command
+
+
 async def _live(settings: Settings, application: Application, held: Held, facts: seeding.Facts) -> None:
+    application.crash = lambda: become(_leave(held, application))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, application)
 
@@ -179,7 +187,7 @@ def _listen(path: str) -> socket.socket:
         raise SettingsRefused(f"{path}: no fault channel here: {trouble.strerror or trouble}") from None
 
 
-def _leave(held: Held, application: Application, ahead_seconds: float) -> Resume:
+def _leave(held: Held, application: Application) -> Resume:
     """Make every socket of the next life survive the exec."""
     assert application.restart_for is not None and held.faults is not None  # noqa: S101  # who asked is there
     sockets = (held.listener, held.faults, application.restart_for.connection)
@@ -191,7 +199,8 @@ def _leave(held: Held, application: Application, ahead_seconds: float) -> Resume
         faults=faults,
         connection=connection,
         call_id=application.restart_for.call_id,
-        ahead_seconds=ahead_seconds,
+        # read at two instants
+        ahead_seconds=max(0.0, (application.clock.now() - datetime.now(UTC)).total_seconds()),
     )
 
 

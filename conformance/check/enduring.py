@@ -18,6 +18,7 @@ HEAD_SECONDS = 3.0
 # An agent comes back with a pause; OUT-8 sets no time, ten seconds are patient.
 RETURNS, RETURN_PAUSE = 40, 0.25
 
+# A copy is in one replica's memory: who knows them one by one (base_urls) asks one alone.
 # A revocation takes effect within five seconds (GATE-15): who looks callers up again has done so by then. The
 # copy is looked at as often as the above.
 OLD_ENOUGH, AGING = 6, 32
@@ -37,17 +38,17 @@ CHANGE, RECOVERED = "a change without the database", "pulled afterwards"
 async def act_database(stage: Stage) -> None:
     node = await acts.own_node(stage, NODE)
     path = f"/v1/nodes/{node.id}/state"
-    async with stage.stream(WATCH, identity=NODE) as watch:
+    async with stage.stream(WATCH, identity=NODE, replica=stage.one) as watch:
         await watch.head()
         await acts.say(stage, node, 1)
         first = await acts.heard(watch, 1) or ""
         await acts.say(stage, node, 2)
         await acts.heard(watch, 2)
-        await stage.request(BEFORE, "GET", path, identity=NODE)
+        await stage.request(BEFORE, "GET", path, identity=NODE, replica=stage.one)
         await stage.driver.stop("database")
         try:
             await _aged(stage, path)
-            async with stage.stream(RESUMED, identity=NODE, cursor=first) as resumed:
+            async with stage.stream(RESUMED, identity=NODE, cursor=first, replica=stage.one) as resumed:
                 await acts.heard(resumed, 2, HEAD_SECONDS)
             await _change(stage, node)
         finally:
@@ -55,13 +56,15 @@ async def act_database(stage: Stage) -> None:
         await _settled(stage, node, CHANGED)
         await acts.say(stage, node, 3)
         await acts.heard(watch, 3)
-        await stage.request(RECOVERED, "GET", path, identity=NODE)
+        await stage.request(RECOVERED, "GET", path, identity=NODE, replica=stage.one)
 
 
 async def _aged(stage: Stage, path: str) -> None:
     """Pulls until the copy is as old as the outage has to be, so that whatever it breaks has broken."""
     for turn in range(1, AGING + 1):
-        answer = await stage.request(f"{DURING}{turn}", "GET", path, identity=NODE, timeout=HEAD_SECONDS)
+        answer = await stage.request(
+            f"{DURING}{turn}", "GET", path, identity=NODE, replica=stage.one, timeout=HEAD_SECONDS
+        )
         if any(each.isdecimal() and int(each) >= OLD_ENOUGH for each in _ages(answer)):
             return
         await trio.sleep(RETURN_PAUSE)
@@ -219,7 +222,7 @@ _ACTS = (
     (
         "database_away",
         act_database,
-        (),
+        ("stop database",),
         40,
         "four commits, eight seconds without the database, ten to return",
     ),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from conformance.check.model import Check, Effect, Scenario
 from conformance.check.registry import Registry
+from conformance.target import reach
 from conformance.target.model import Claims
 
 
@@ -50,7 +51,7 @@ class Plan:
 def expand(registry: Registry, claims: Claims, *, seed: int, select: Sequence[str] | None = None) -> Plan:
     """The plan for these claims; with `select` only checks that a pattern matches are in it."""
     wanted = [each for each in registry.checks.values() if select is None or _matches(each, select)]
-    claimed = [each for each in wanted if each.profile in claims.profiles]
+    claimed = [each for each in wanted if _applies(each, registry, claims)]
     lacks = {each.id: _lack(registry.scenarios[each.scenario], claims) for each in claimed}
     acted = [each for each in claimed if not lacks[each.id]]
     names = sorted({each.scenario for each in acted})
@@ -64,7 +65,7 @@ def expand(registry: Registry, claims: Claims, *, seed: int, select: Sequence[st
         checks=MappingProxyType(
             {name: tuple(each for each in acted if each.scenario == name) for name in sorted(names)}
         ),
-        unclaimed=tuple(each for each in wanted if each.profile not in claims.profiles),
+        unclaimed=tuple(each for each in wanted if not _applies(each, registry, claims)),
         out_of_reach=tuple((each, lacks[each.id]) for each in claimed if lacks[each.id]),
         unmatched=tuple(
             pattern
@@ -72,6 +73,18 @@ def expand(registry: Registry, claims: Claims, *, seed: int, select: Sequence[st
             if not any(_matches(each, (pattern,)) for each in registry.checks.values())
         ),
     )
+
+
+def inapplicable(check: Check, registry: Registry, claims: Claims) -> str:
+    """Why a check does not apply: its profile is not claimed, or the target has no such thing."""
+    if check.profile not in claims.profiles:
+        return f"{check.profile} is not claimed"
+    missing = sorted(registry.scenarios[check.scenario].needs & claims.lacks & reach.PARTS)
+    return f"the target has no {', no '.join(missing)}" if missing else ""
+
+
+def _applies(check: Check, registry: Registry, claims: Claims) -> bool:
+    return not inapplicable(check, registry, claims)
 
 
 def _matches(check: Check, patterns: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ Gather = Callable[[Iterable[Transcript], Transcript], Transcript]
 class Scenario:
     """An act: drives the target through a Stage, which records. Never judges.
 
-    `needs` are powers of a driver beyond its grade (`reach.BEYOND`). `requests` bounds what it sends, where
+    `needs` are powers beyond the target's grade (`reach.BEYOND`). `requests` bounds what it sends, where
     that is not a handful. `gathers` makes it the last of all: it chooses, out of every other transcript of
     the run, the exchanges that its own then holds, too.
     """

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from conformance.check import (
     contract,
     contract_doors,
+    crashes,
     cursors,
     descoped,
     disclosures,
@@ -30,6 +31,7 @@ from conformance.check import (
     problems,
     pull,
     replay,
+    replicas,
     rotation,
     rotations,
     tail,
@@ -43,6 +45,7 @@ T = TypeVar("T")
 MODULES: tuple["CheckModule", ...] = (
     contract,
     contract_doors,
+    crashes,
     cursors,
     descoped,
     disclosures,
@@ -65,6 +68,7 @@ MODULES: tuple["CheckModule", ...] = (
     problems,
     pull,
     replay,
+    replicas,
     rotation,
     rotations,
     tail,

@@ -122,15 +122,16 @@ class Client:
         headers: tuple[tuple[str, str], ...],
         body: bytes | None = None,
         json: object = None,
+        base_url: str = "",
     ) -> httpx.Request:
-        """A request as it will be sent: given headers win over the run's own."""
+        """A request as it will be sent: given headers win over the run's own; to `base_url`, if given."""
         given = {name.lower() for name, _ in headers}
         content = body if json is None else jsonlib.dumps(json, separators=(",", ":")).encode()
         own = [("User-Agent", USER_AGENT), ("Accept", "*/*"), *self._extra]
         if json is not None:
             own.append(("Content-Type", "application/json"))
         merged = [*(pair for pair in own if pair[0].lower() not in given), *headers]
-        return self._http.build_request(method, path, headers=merged, content=content)
+        return self._http.build_request(method, base_url + path, headers=merged, content=content)
 
     async def drive(self, request: httpx.Request, tape: Tape) -> None:
         """Sends a request and reads its answer to the end; what comes is on the tape."""

@@ -89,11 +89,17 @@ class Stage:
         headers: Headers = (),
         body: bytes | None = None,
         json: object = None,
+        replica: int | None = None,
         timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109  # part of what is recorded: its end is Ending.TIMEOUT
     ) -> Exchange:
-        """Sends one request, reads the whole answer and returns the exchange; never raises for the answer."""
+        """Sends one request, reads the whole answer and returns the exchange; never raises for the answer.
+
+        `replica` is one of the target's `base_urls`, by its place.
+        """
         authorised = (*self._authorisation(identity), *headers)
-        request = self._client.build(method, path, headers=authorised, body=body, json=json)
+        request = self._client.build(
+            method, path, headers=authorised, body=body, json=json, base_url=self._replica(replica)
+        )
         tape = self._recorder.open(
             label,
             identity=identity,
@@ -136,15 +142,17 @@ class Stage:
         cursor: int | str | None = None,
         headers: Headers = (),
         http_version: str = "1.1",
+        replica: int | None = None,
     ) -> AsyncIterator[StreamProbe]:
         """Opens `GET /v1/nodes/{id}/events` and observes it until the block ends.
 
         `node` is the Node's id or handle, by default the identity's own. `http_version` may be "1.0".
+        `replica` is one of the target's `base_urls`, by its place (with 1.1 alone).
         """
         path = f"/v1/nodes/{quote(self.node_id(node, identity), safe='-')}/events"
         asked = (*self._authorisation(identity), *_stream_headers(cursor, tuple(headers)))
         if http_version == "1.1":
-            probe = self._open_stream(label, identity, path, asked)
+            probe = self._open_stream(label, identity, path, asked, replica)
         else:
             probe = self._open_raw_stream(label, identity, path, asked, http_version)
         try:
@@ -210,6 +218,11 @@ class Stage:
         self.mark("entry", node_id=node_id, bucket=bucket, key=key, value=value)
         return exchange
 
+    @property
+    def one(self) -> int | None:
+        """One replica to stay with, for what each remembers by itself; None where there is one address."""
+        return 0 if self.target.base_urls else None
+
     def node_id(self, node: str | NodeHandle | None, identity: str) -> str:
         """The id meant by `node`, by default the identity's own Node. Raises CannotAct."""
         if isinstance(node, NodeHandle):
@@ -244,10 +257,18 @@ class Stage:
             return ()
         return (("Authorization", self.bearer(identity)),)
 
+    def _replica(self, place: int | None) -> str:
+        return "" if place is None else self.target.base_urls[place]
+
     def _open_stream(
-        self, label: str, identity: str, path: str, headers: tuple[tuple[str, str], ...]
+        self,
+        label: str,
+        identity: str,
+        path: str,
+        headers: tuple[tuple[str, str], ...],
+        replica: int | None,
     ) -> StreamProbe:
-        request = self._client.build("GET", path, headers=headers)
+        request = self._client.build("GET", path, headers=headers, base_url=self._replica(replica))
         target = request.url.raw_path.decode("ascii")
         sent = _pairs(request.headers.raw)
         tape = self._recorder.open(label, identity=identity, method="GET", target=target, headers=sent)

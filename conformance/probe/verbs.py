@@ -39,9 +39,9 @@ class Verbs:
         )
         return str(result.get("event_id", ""))
 
-    async def restart(self) -> Facts:
-        """Restarts the server."""
-        return await self._call("restart", {})
+    async def restart(self, *, kill: bool = False) -> Facts:
+        """Restarts the server, or kills and then starts all that is its own, its relay too."""
+        return await self._call("restart", {"kill": True} if kill else {})
 
     async def stop(self, what: str) -> Facts:
         """Stops the `log` or the `database`."""

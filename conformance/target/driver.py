@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Collection, Mapping, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -55,10 +55,15 @@ DRIVER = "the driver"
 STOP_SECONDS = 5.0
 
 
-def powers(verbs: Set[str], stops: Iterable[str]) -> frozenset[str]:
-    """What these verbs can do: each is a power of its own, but `stop` and `start` are one for each thing."""
-    pairs = (f"stop {each}" for each in stops) if {"stop", "start"} <= verbs else ()
-    return frozenset(verbs - {"stop", "start"}).union(pairs)
+def powers(verbs: Set[str], stops: Collection[str], *, kills: bool = False) -> frozenset[str]:
+    """What these verbs can do: each is a power of its own, but `stop` and `start` are one for each thing.
+
+    `kills`: `restart` can be told to kill.
+    """
+    paired = {"stop", "start"} <= verbs
+    more = [f"stop {each}" for each in stops] if paired else []
+    more += ["restart by kill"] if kills and "restart" in verbs else []
+    return frozenset(verbs - {"stop", "start"}).union(more)
 
 
 class NoDriver:
@@ -95,7 +100,11 @@ class LineDriver:
         verbs = result["verbs"]
         self.verbs = frozenset(verbs if isinstance(verbs, list) else ())
         stops = result.get("stops", STOPS)
-        self.powers = powers(self.verbs, stops if isinstance(stops, list) else STOPS)
+        self.powers = powers(
+            self.verbs,
+            tuple(stops) if isinstance(stops, list) else STOPS,
+            kills=result.get("kills") is True,
+        )
 
     async def call(self, verb: str, parameters: Facts) -> Facts:
         """The result of a verb; CannotAct if the driver refuses it, DriverFault if it breaks the protocol."""

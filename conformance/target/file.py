@@ -52,6 +52,7 @@ def _built(content: Mapping[str, Any], path: Path, environment: Mapping[str, str
     return Target(
         name=told.get("name", urlsplit(told["base_url"]).netloc),
         base_url=told["base_url"].rstrip("/"),
+        base_urls=tuple(each.rstrip("/") for each in told.get("base_urls", ())),
         identities=MappingProxyType(
             {
                 label: _identity(label, entry, near, environment)

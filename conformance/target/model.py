@@ -41,11 +41,13 @@ class PinnedKey:
 class Target:
     """A server under test. `claims` are the profiles it says it keeps; `may_disrupt` its own permission.
 
+    `base_urls` are its replicas one by one, where there are several; `base_url` leads to any of them.
     `ephemeral` means that it was started for this run and ends with it: nothing needs to be cleaned up.
     """
 
     name: str
     base_url: str
+    base_urls: tuple[str, ...] = ()
     identities: Mapping[str, Identity] = field(default_factory=lambda: MappingProxyType({}))
     claims: tuple[str, ...] = ()
     pinned: tuple[PinnedKey, ...] = ()
@@ -65,7 +67,7 @@ class Target:
 class Claims:
     """What a run may rely on: the profiles asked for, the grade reached, the effects allowed.
 
-    `lacks` are the powers beyond the grade that the driver does not have (`reach.BEYOND`).
+    `lacks` are the powers beyond the grade that are not there (`reach.BEYOND`).
     """
 
     profiles: tuple[str, ...]

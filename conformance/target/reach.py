@@ -17,10 +17,18 @@ FAULT_POWERS = frozenset({"stop log", "evict", "advance_clock", "wire", "signing
 BEYOND: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "restart": ("SSE-8", "CUR-7"),
+        "restart by kill": ("OUT-3",),
         "stop database": ("GATE-11", "PULL-5", "OUT-8"),
+        "second base URL": ("CUR-7", "ENV-10a", "GATE-15"),
     }
 )
-ALL_POWERS = FAULT_POWERS | BEYOND.keys() | {"publish"}
+
+# What a server may rightly have none of, as it is one process. A check that needs it does not apply then, and
+# is named as untested all the same.
+PARTS = frozenset({"second base URL"})
+_REPLICAS = 2
+
+ALL_POWERS = FAULT_POWERS | (BEYOND.keys() - PARTS) | {"publish"}
 
 # A deployment that somebody uses gets GETs, on few connections, and not many of them (suite.md, "Safe on a
 # live deployment"); what we may write on takes what the checks need.
@@ -65,8 +73,13 @@ def connections(asked: int | None, usual: int, may: Set[Effect]) -> int:
     return asked if Effect.WRITE_OWN in may else min(asked, usual)
 
 
+def parts(target: Target) -> frozenset[str]:
+    """What the target file itself shows that there is."""
+    return frozenset({"second base URL"} if len(target.base_urls) >= _REPLICAS else ())
+
+
 def lacks(powers: Set[str]) -> frozenset[str]:
-    """The powers beyond G3 that a driver does not have."""
+    """The powers beyond G3 that a target with its driver does not have."""
     return frozenset(BEYOND.keys() - powers)
 
 

@@ -7,6 +7,8 @@ TEXT = """\
 [target]
 name = "my bus"
 base_url = "https://bus.example.org"
+# Replicas one by one, where base_url leads to any of several.
+# base_urls = ["https://one.bus.example.org", "https://two.bus.example.org"]
 # The profiles that the server says it keeps.
 claims = ["pull", "stream", "replay", "keys"]
 # Disruptive checks (restart, outages, eviction) need this and --allow disruptive.

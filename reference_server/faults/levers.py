@@ -64,4 +64,4 @@ class Levers:
     evict: Callable[[int | None], Awaitable[Bounds]]
     drop_streams: Callable[[str | None], int]
     wake: Callable[[], None]  # have the background tasks look at once
-    restart: Callable[[], None]  # raises FaultRefused where there is nothing to come back to
+    restart: Callable[[bool], None]  # by a kill, or in order; FaultRefused: nothing to come back to

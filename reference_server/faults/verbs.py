@@ -49,6 +49,10 @@ class _Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """No parameters."""
 
 
+class Restart(_Parameters, frozen=True):
+    kill: bool = False
+
+
 class StopOrStart(_Parameters, frozen=True):
     what: Part
 
@@ -91,16 +95,16 @@ class Answer(_Parameters, frozen=True):
 
 
 async def _hello(_levers: Levers, _given: _Parameters) -> Result:
-    return {"name": NAME, "grade": GRADE, "verbs": list(VERBS)}
+    return {"name": NAME, "grade": GRADE, "verbs": list(VERBS), "kills": True}
 
 
 async def _publish(levers: Levers, given: publishing.Publish) -> Result:
     return {"event_id": await publishing.publish(levers.store, given)}
 
 
-async def _restart(levers: Levers, _given: _Parameters) -> Result:
+async def _restart(levers: Levers, given: Restart) -> Result:
     """Only asks: the process that follows this one answers, on the same connection."""
-    levers.restart()
+    levers.restart(given.kill)
     return {}
 
 
@@ -197,7 +201,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "hello": _verb(_Parameters, _hello),
         "publish": _verb(publishing.Publish, _publish),
-        "restart": _verb(_Parameters, _restart),
+        "restart": _verb(Restart, _restart),
         "stop": _verb(StopOrStart, _stop),
         "start": _verb(StopOrStart, _start),
         "evict": _verb(Evict, _evict),

@@ -13,7 +13,7 @@ from tests.services import deployment, verbs
 from tests.services.deployment import Deployment
 
 # As far as this revision has checks; parity moves the clock, which JetStream does not follow.
-PROFILES = ("pull", "stream", "replay", "keys", "contract")
+PROFILES = ("pull", "stream", "replay", "keys", "contract", "durability")
 
 
 def target_file(running: Deployment) -> Path:
@@ -21,6 +21,7 @@ def target_file(running: Deployment) -> Path:
     told = running.credentials
     lines = ["[target]", 'name = "two replicas"', f'base_url = "{running.url}"', f"claims = {list(PROFILES)}"]
     lines += [
+        f"base_urls = {[replica.url for replica in running.replicas]}",
         "may_disrupt = true",
         "[driver]",
         'kind = "socket"',
@@ -49,7 +50,7 @@ def target_file(running: Deployment) -> Path:
 async def certify(room: Path, out: Path, more: Sequence[str]) -> int:
     """Starts everything, runs the suite, stops everything; the suite's exit code."""
     async with deployment.running(room) as running, trio.open_nursery() as nursery:
-        nursery.start_soon(verbs.serve, room / "verbs.sock", verbs.Levers(running))
+        await nursery.start(verbs.serve, room / "verbs.sock", verbs.Levers(running))
         command = ["run", str(target_file(running)), "--allow", "disruptive", "--out", str(out), *more]
         done = await trio.run_process([sys.executable, "busproof.py", *command], check=False)
         nursery.cancel_scope.cancel()

@@ -113,10 +113,12 @@ async def running(
     seed: str | None = None,
     options: Sequence[str] = (),
     between: Callable[[int], Awaitable[int]] | None = None,
+    launch: Sequence[str] = ("-m", "reference_server", "serve"),
 ) -> AsyncIterator[Deployment]:
     """The deployment with its files below `room`, until the block ends.
 
-    `options` are for relays and replicas alike; `between` answers the port to use instead of an engine's.
+    `options` are for relays and replicas alike; `between` answers the port to use instead of an engine's;
+    `launch` is what comes behind the interpreter of a replica: one with a planted defect has its own.
     """
     async with AsyncExitStack() as stack:
         for name in ("postgres", "nats"):
@@ -138,9 +140,14 @@ async def running(
             room=room,
             postgres=database,
             nats=broker,
-            relays=[_member(room, f"relay{n + 1}", ("relay", *engines)) for n in range(relays)],
+            relays=[
+                _member(room, f"relay{n + 1}", ("-m", "reference_server", "relay", *engines))
+                for n in range(relays)
+            ],
             replicas=[
-                _member(room, f"replica{n + 1}", (*_serve(room, f"replica{n + 1}", replicas), *engines))
+                _member(
+                    room, f"replica{n + 1}", (*launch, *_serve(room, f"replica{n + 1}", replicas), *engines)
+                )
                 for n in range(replicas)
             ],
         )
@@ -159,12 +166,12 @@ async def running(
 
 
 def _member(room: Path, name: str, arguments: tuple[str, ...]) -> Member:
-    return Member(name=name, room=room, command=(sys.executable, "-m", "reference_server", *arguments))
+    return Member(name=name, room=room, command=(sys.executable, *arguments))
 
 
 def _serve(room: Path, name: str, replicas: int) -> tuple[str, ...]:
     return (
-        *("serve", "--replicas", str(replicas), "--seed-file", str(room / "seed.toml")),
+        *("--replicas", str(replicas), "--seed-file", str(room / "seed.toml")),
         *("--credentials-file", str(room / f"{name}.credentials.json")),
     )
 

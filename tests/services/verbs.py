@@ -45,11 +45,21 @@ class Levers:
         answers = [await ask(member, verb, parameters) for member in members]
         return _MERGED.get(verb, _first)(answers)
 
-    async def restart(self, _parameters: Facts) -> Facts:
-        """Each replica in turn, by the signal that an operator sends."""
+    async def restart(self, parameters: Facts) -> Facts:
+        """Each replica in turn, by an operator's signal; or all and the relay at once, killed."""
+        if parameters.get("kill"):
+            return await self._crash()
         for replica in self._on.replicas:
             await replica.stop()
             await replica.start()
+        return {"restarted": True}
+
+    async def _crash(self) -> Facts:
+        members = (*self._on.relays, *self._on.replicas)
+        for member in members:
+            await trio.to_thread.run_sync(member.kill)
+        for member in members:
+            await member.start()
         return {"restarted": True}
 
     async def stop(self, parameters: Facts) -> Facts:
@@ -127,12 +137,15 @@ _MERGED: Mapping[str, Callable[[Sequence[Facts]], Facts]] = MappingProxyType(
 )
 
 
-async def serve(path: Path, levers: Levers) -> None:
+async def serve(
+    path: Path, levers: Levers, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Answers the lines of a driver on a Unix socket until cancelled; one caller at a time is enough."""
     bound = trio.socket.socket(trio.socket.AF_UNIX)
     await bound.bind(str(path))
     bound.listen(8)
     listener = trio.SocketListener(bound)
+    task_status.started()
 
     async def converse(stream: trio.SocketStream) -> None:
         waiting = b""

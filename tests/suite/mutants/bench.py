@@ -1,9 +1,10 @@
 """Runs checks against a server with a planted defect, in its own process, and says which of them fail."""
 
 import random
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +23,12 @@ from conformance.probe.policy import Restraint
 from conformance.probe.transcript import Transcript
 from conformance.probe.vault import Vault
 from conformance.target import driver as drivers
-from conformance.target import reach, reference
+from conformance.target import file, reach, reference
 from conformance.target.model import Claims, Target
 from conformance.verdict.judge import judge, without_judgement
 from conformance.verdict.result import CheckResult
 from fixtures.broken.defect import Defect
+from tests.services import certify, deployment, verbs
 from tests.suite import publisher
 
 # suite.md: checks that take longer than 5 s join only the defects of their own clause. These wait, or disturb
@@ -78,11 +80,8 @@ class Outcome:
 async def run(defect: Defect, log_file: Path | None = None) -> Outcome:
     """Plants the defect in a fresh server and runs the checks that join it."""
     profiles = (DESCOPED,) if defect.descoped else _all_profiles()
-    launch = ("-m", "fixtures.broken", defect.name)
     began = time.monotonic()
-    async with reference.started(
-        descoped=defect.descoped, claims=profiles, launch=launch, log_file=log_file
-    ) as target:
+    async with _started(defect, profiles, log_file) as target:
         scenarios = scenarios_for(defect)
         async with trio.open_nursery() as nursery:
             if any(each.name == "live_flow" for each in scenarios):
@@ -90,6 +89,22 @@ async def run(defect: Defect, log_file: Path | None = None) -> Outcome:
             results = await verdicts(target, scenarios, profiles)
             nursery.cancel_scope.cancel()
     return Outcome(defect=defect, results=MappingProxyType(results), seconds=time.monotonic() - began)
+
+
+@asynccontextmanager
+async def _started(defect: Defect, profiles: tuple[str, ...], log_file: Path | None) -> AsyncIterator[Target]:
+    launch = ("-m", "fixtures.broken", defect.name)
+    if not defect.replicated:
+        async with reference.started(
+            descoped=defect.descoped, claims=profiles, launch=launch, log_file=log_file
+        ) as target:
+            yield target
+        return
+    with tempfile.TemporaryDirectory() as room:
+        async with deployment.running(Path(room), launch=launch) as running, trio.open_nursery() as nursery:
+            await nursery.start(verbs.serve, Path(room, "verbs.sock"), verbs.Levers(running))
+            yield file.load(str(certify.target_file(running)))
+            nursery.cancel_scope.cancel()
 
 
 def scenarios_for(defect: Defect) -> list[Scenario]:
@@ -175,7 +190,7 @@ def _joins(scenario: Scenario, defect: Defect) -> bool:
         return scenario.name in defect.only
     if scenario.gathers is not None:  # it repeats what others say: only where a defect names it
         return any(each.id in defect.fails for each in registry.collect().checks_of(scenario.name))
-    quick = scenario.name not in SLOW and scenario.name != DESCOPED
+    quick = scenario.name not in SLOW and scenario.name != DESCOPED and not scenario.needs & reach.PARTS
     return quick and scenario.effect is not Effect.DISRUPTIVE
 
 

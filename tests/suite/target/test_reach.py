@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from conformance.catalogue.load import catalogue
-from conformance.check import registry
+from conformance.check import expand, registry
 from conformance.target import driver as drivers
 from conformance.target import reach
 from conformance.target.grade import Effect, Grade
-from conformance.target.model import Identity, Target
+from conformance.target.model import Claims, Identity, Target
 
 LOCAL = Target(name="t", base_url="http://127.0.0.1:1")
 FAR = Target(name="t", base_url="https://bus.example.org", may_disrupt=True)
@@ -79,19 +79,35 @@ def test_a_far_target_gets_few_requests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verbs", "stops", "lacks"),
+    ("verbs", "stops", "kills", "lacks"),
     [
-        (drivers.VERBS, drivers.STOPS, set()),
-        (drivers.VERBS, ("log",), {"stop database"}),
-        (tuple(set(drivers.VERBS) - {"restart"}), drivers.STOPS, {"restart"}),
-        (tuple(set(drivers.VERBS) - {"start"}), drivers.STOPS, {"stop database"}),
-        ((), drivers.STOPS, set(reach.BEYOND)),
+        (drivers.VERBS, drivers.STOPS, True, set()),
+        (drivers.VERBS, drivers.STOPS, False, {"restart by kill"}),
+        (drivers.VERBS, ("log",), True, {"stop database"}),
+        (tuple(set(drivers.VERBS) - {"restart"}), drivers.STOPS, True, {"restart", "restart by kill"}),
+        (tuple(set(drivers.VERBS) - {"start"}), drivers.STOPS, True, {"stop database"}),
+        ((), drivers.STOPS, True, set(reach.BEYOND) - reach.PARTS),
     ],
 )
 def test_what_a_driver_lacks_beyond_its_grade(
-    verbs: tuple[str, ...], stops: tuple[str, ...], lacks: set[str]
+    verbs: tuple[str, ...], stops: tuple[str, ...], kills: bool, lacks: set[str]
 ) -> None:
-    assert reach.lacks(drivers.powers(frozenset(verbs), stops)) == lacks
+    powers = drivers.powers(frozenset(verbs), stops, kills=kills)
+    assert reach.lacks(powers) == lacks | reach.PARTS
+
+
+@pytest.mark.parametrize(("base_urls", "parts"), [((), set()), (("http://a", "http://b"), reach.PARTS)])
+def test_replicas_are_there_where_the_target_names_two(base_urls: tuple[str, ...], parts: set[str]) -> None:
+    target = replace(LOCAL, base_urls=base_urls)
+    assert reach.parts(target) == parts
+    known = registry.collect()
+    claims = Claims(
+        profiles=("durability",), grade=Grade.G3, effects=frozenset(Effect), lacks=reach.PARTS - parts
+    )
+    plan = expand.expand(known, claims, seed=1, select=["ENV-020"])
+    assert [each.id for each in plan.unclaimed] == ([] if parts else ["ENV-020"])
+    reason = expand.inapplicable(known.checks["ENV-020"], known, claims)
+    assert reason == ("" if parts else "the target has no second base URL")
 
 
 def test_what_is_beyond_names_clauses_and_is_the_durability_profile() -> None:
