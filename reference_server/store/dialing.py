@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import pg8000.dbapi
 from sqlalchemy import Connection, Engine, create_engine
@@ -131,7 +131,15 @@ def dialer(place: Place, *, parameters: dict[str, str] | None = None) -> Dialer:
     )
 
 
-def native(connect: Callable[..., Any], place: Place, wire: socket.socket, parameters: dict[str, str]) -> Any:
+class Wire(Protocol):
+    """What pg8000 needs of a socket that is connected."""
+
+    def makefile(self, mode: Literal["rwb"]) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+def native(connect: Callable[..., Any], place: Place, wire: Wire, parameters: dict[str, str]) -> Any:
     """A connection of pg8000 over a socket that is connected already; closes the socket if it fails."""
     try:
         return connect(

@@ -1,7 +1,10 @@
 """What other processes commit, heard by NOTIFY: how far each Domain is, and that the outbox has rows."""
 
 import itertools
+import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -97,7 +100,7 @@ class Listener:
                 self._on_outbox()
             while True:
                 with trio.move_on_after(_TRY_SECONDS):
-                    await trio.lowlevel.wait_readable(connection.wire)
+                    await connection.wire.wait_readable()
                 for said in await trio.to_thread.run_sync(connection.collect, abandon_on_cancel=True):
                     self.note(said)
         finally:
@@ -105,7 +108,7 @@ class Listener:
 
     def _connect(self) -> "_Ear":
         with refusals.as_unavailable():
-            wire = dialing.plain_socket(self._place)
+            wire = _Unread(dialing.plain_socket(self._place))
             connection = dialing.native(pg8000.native.Connection, self._place, wire, {})
             connection.run(f"LISTEN {_CHANNEL}")
             return _Ear(connection, wire)
@@ -127,10 +130,41 @@ class _Fresh(dict[str, int]):
         return number
 
 
+class _Unread:
+    """A socket whose file takes no more bytes than it is asked for.
+
+    What came with the end of an answer stays in the socket and makes it readable: read ahead, it would be
+    heard only with the next notification.
+    """
+
+    def __init__(self, wire: socket.socket) -> None:
+        self._wire = wire
+        self._reader = wire.makefile("rb", buffering=0)
+        self._writer = wire.makefile("wb")
+        self.read = self._reader.read
+        self.write = self._writer.write
+        self.flush = self._writer.flush
+
+    def makefile(self, mode: str) -> "_Unread":
+        """What pg8000 reads from and writes to; where less came than it asked for it reads on."""
+        return self
+
+    async def wait_readable(self) -> None:
+        """Returns once there is something to read."""
+        await trio.lowlevel.wait_readable(self._wire)
+
+    def close(self) -> None:
+        """End what a thread may still wait for, and let go of the socket."""
+        for end in (partial(self._wire.shutdown, socket.SHUT_RDWR), self._reader.close, self._writer.close):
+            with suppress(OSError):  # it may have ended by itself, with something unsent
+                end()
+        self._wire.close()
+
+
 class _Ear:
     """The connection that listens."""
 
-    def __init__(self, connection: Any, wire: Any) -> None:
+    def __init__(self, connection: Any, wire: _Unread) -> None:
         self._connection = connection
         self.wire = wire
 
