@@ -162,9 +162,14 @@ class Session:
 
     def _gathered(self, gather: Gather, acted: Acted) -> Acted:
         try:
-            return replace(acted, transcript=gather(tuple(self.evidence.values()), acted.transcript))
+            return replace(acted, transcript=gather(self._acted_before(), acted.transcript))
         except Exception as broken:
             return replace(acted, obstacle=Verdict.HARNESS_ERROR, reason=origin_of(broken))
+
+    def _acted_before(self) -> tuple[Transcript, ...]:
+        """What the scenarios brought that do not gather from others themselves."""
+        gathering = {each.name for each in self.plan.last}
+        return tuple(each for name, each in self.evidence.items() if name not in gathering)
 
     def _judged(self, check: Check, acted: Acted) -> CheckResult:
         if self._gone:

@@ -87,13 +87,16 @@ def judge_head(transcript: Transcript) -> Iterator[Finding]:
     yield from tail.heads(watched(transcript))
 
 
+FRAMES = (
+    ("SSE-2", "id, event, data, once each, in this order, and an empty line"),
+    ("SSE-3", "decimal ids, strictly increasing on a connection"),
+    ("SSE-5", "UTF-8 without BOM, CR or NUL"),
+)
+
+
 def judge_frames(transcript: Transcript) -> Iterator[Finding]:
     streams = flowed(transcript)
-    for clause, expected in (
-        ("SSE-2", "id, event, data, once each, in this order, and an empty line"),
-        ("SSE-3", "decimal ids, strictly increasing on a connection"),
-        ("SSE-5", "UTF-8 without BOM, CR or NUL"),
-    ):
+    for clause, expected in FRAMES:
         yield from tail.grammar(streams, clause, expected)
 
 

@@ -151,7 +151,8 @@ async def _one(scenario: Scenario, kit: acting.Kit, seen: list[Transcript]) -> d
     acted = await acting.act(scenario, kit)
     if scenario.gathers is not None:
         acted = replace(acted, transcript=scenario.gathers(seen, acted.transcript))
-    seen.append(acted.transcript)
+    else:
+        seen.append(acted.transcript)
     checks: Iterable[Check] = registry.collect().checks_of(scenario.name)
     if acted.obstacle is not None:
         verdict = acted.obstacle

@@ -1,0 +1,112 @@
+"""Every event that any scenario of the run was brought: what is seldom wrong is wrong somewhere."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from conformance.agent import envelope
+from conformance.check import envelopes, live_flow, reading, tail
+from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
+from conformance.probe.stage import Stage
+from conformance.probe.transcript import Exchange, Mark, Transcript
+
+# Streams of other scenarios stand in this one's transcript under their scenario's name and their own label.
+_FROM = "of "
+_COUNT = "events of the run"
+
+FORMS = (*live_flow.FORMS, ("ENV-7", "64 bytes in standard base64 with padding"))
+
+
+async def act(stage: Stage) -> None:
+    """Asks nothing: what is judged was recorded before."""
+
+
+def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
+    """A stream that is as it should be and, for each clause that others break, the shortest of them."""
+    every = [
+        (transcript.scenario, each)
+        for transcript in others
+        for each in transcript.exchanges
+        if reading.events(each)
+    ]
+    seen: set[str] = set()
+    chosen = []
+    for scenario, exchange in sorted(every, key=lambda pair: (len(pair[1].body), pair[0], pair[1].id)):
+        fresh = (set(_broken(exchange)) or {""}) - seen
+        if fresh:
+            seen |= fresh
+            chosen.append((scenario, exchange))
+    copies = tuple(
+        replace(exchange, id=number, label=f"{_FROM}{scenario}: {exchange.label}")
+        for number, (scenario, exchange) in enumerate(chosen, start=1)
+    )
+    counted = {"streams": len(every), "events": sum(len(reading.events(each)) for _, each in every)}
+    return replace(own, exchanges=copies, marks=(*own.marks, Mark(at=0, name=_COUNT, facts=counted)))
+
+
+def _broken(exchange: Exchange) -> Iterator[str]:
+    for each in reading.placed(exchange):
+        yield from (violation.clause for violation in each.frame.violations)
+    found = reading.events(exchange)
+    for each in found:
+        yield from (violation.clause for violation in envelope.read(each.frame.data).violations)
+    yield from (finding.clause for finding in envelopes.types(found) if not finding.holds)
+
+
+def _streams(transcript: Transcript) -> tuple[Exchange, ...]:
+    found = transcript.labelled(_FROM)
+    if not found:
+        raise CannotJudge("no stream of the run brought an event")
+    return found
+
+
+def judge_frames(transcript: Transcript) -> Iterator[Finding]:
+    for clause, expected in live_flow.FRAMES:
+        yield from _told(transcript, tail.grammar(_streams(transcript), clause, expected))
+
+
+def judge_envelopes(transcript: Transcript) -> Iterator[Finding]:
+    found = [each for exchange in _streams(transcript) for each in reading.events(exchange)]
+    for clause, expected in FORMS:
+        yield from _told(transcript, envelopes.read(found, clause, expected))
+    yield from _told(transcript, envelopes.types(found))
+
+
+def _told(transcript: Transcript, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same findings; what holds for the chosen streams holds for all that were gathered from."""
+    counted = reading.first_mark(transcript, _COUNT).facts
+    for each in findings:
+        seen = f"{counted['events']} events on {counted['streams']} streams"
+        yield replace(each, observed=seen) if each.holds else each
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        name="every_event",
+        grade=Grade.G0,
+        effect=Effect.READ,
+        budget_seconds=1,
+        budget_reason="nothing is asked; what is judged was recorded before",
+        act=act,
+        gathers=gather,
+    ),
+)
+
+_ROWS = (
+    (
+        "SSE-050",
+        "Every frame of the run has its form",
+        tuple(clause for clause, _ in live_flow.FRAMES),
+        judge_frames,
+    ),
+    (
+        "ENV-030",
+        "Every envelope of the run has its form",
+        (*(clause for clause, _ in FORMS), "ENV-11"),
+        judge_envelopes,
+    ),
+)
+
+CHECKS: tuple[Check, ...] = tuple(
+    Check(id=name, title=title, clauses=clauses, profile="stream", scenario="every_event", judge=judge)
+    for name, title, clauses, judge in _ROWS
+)
