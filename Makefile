@@ -51,7 +51,7 @@ bench: $(READY)  ## measure against sse-starlette on uvicorn; writes docs/perfor
 crash: $(READY)  ## at least 100 kills of the real processes; writes docs/evidence/crash.json and relay-crash.json
 	BUSPROOF_KILLS=$(BUSPROOF_KILLS) $(BIN)/pytest -q tests/crash --timeout 1800
 
-faults: $(READY)  ## faults of the real bus at length, ten times in a row; writes docs/evidence/faults.json
+faults: $(READY)  ## faults and crashes of the real bus at length, ten times in a row; writes docs/evidence/faults.json
 	$(BIN)/python -m tests.faults --runs $(FAULT_RUNS)
 
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md

@@ -1,4 +1,4 @@
-"""`make faults`: every fault at length, several times in a row, written down (docs/evidence/faults.json).
+"""`make faults`: faults and crashes of the real bus at length, several times in a row (docs/evidence/faults.json).
 
 The record is written after each run, and a run that was cut off goes on where the record ends, as long as the
 commit is the same.
@@ -18,6 +18,14 @@ from tests.process import ROOT
 
 _EVIDENCE = ROOT / "docs" / "evidence" / "faults.json"
 _TIMEOUT = 900
+
+# What a run is: the outages, fail-overs, orders and restarts, kill -9 at random moments, and a death at each
+# step of a batch. `make crash` kills more often.
+_TESTS = ("tests/faults", "tests/crash", "tests/real/test_relay_steps.py")
+_KILLS = 20
+
+# Files side by side: most of what they do is to wait for processes and for deadlines.
+_AT_ONCE = 3
 
 
 def _commit() -> str:
@@ -42,10 +50,11 @@ def _write(command: str, commit: str, wanted: int, runs: list[dict[str, Any]]) -
 
 def _run() -> dict[str, Any]:
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/faults"]
-    command += ["--timeout", str(_TIMEOUT)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_TESTS]
+    command += ["--timeout", str(_TIMEOUT), "-n", str(_AT_ONCE), "--dist", "loadfile", "--durations", "12"]
+    how = {VARIABLE: "long", "BUSPROOF_KILLS": str(_KILLS)}
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, VARIABLE: "long"}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env={**os.environ, **how}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         print(done.stdout[-8000:])

@@ -62,8 +62,11 @@ class Relayed:
 
     async def assert_exact(self, domain_id: str) -> None:
         """Each Node's subject holds exactly what was committed for it, once, in order."""
-        wrong = [n for n, told in self.sent.items() if await self.real.on_log(domain_id, n) != told]
-        assert not wrong, f"{len(wrong)} of {len(self.sent)} Nodes"
+        for number, (node_id, told) in enumerate(self.sent.items(), 1):
+            stands = await self.real.on_log(domain_id, node_id)
+            lost, foreign = set(told) - set(stands), set(stands) - set(told)
+            which = f"Node {number}: {len(lost)} lost, {len(foreign)} foreign, {len(stands)} of {len(told)}"
+            assert stands == told, which
 
 
 def send(member: Member, number: signal.Signals) -> None:
