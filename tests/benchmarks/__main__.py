@@ -1,4 +1,4 @@
-"""`make bench`: both servers through every workload, interleaved; writes the table of docs/performance.md."""
+"""`make bench`: both servers through every workload, interleaved; a section of docs/performance.md."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks import sections
 from tests.benchmarks.race import Variant, Workload, gets, streams
 from tests.benchmarks.workload import STORED
 
@@ -202,15 +203,6 @@ def table(measured: list[Measured]) -> list[str]:
     return lines
 
 
-MARKER = "<!-- everything below is written by `make bench` -->"
-
-
-def write(path: Path, lines: list[str]) -> None:
-    """Put the figures below the marker, and leave what people wrote above it."""
-    above = path.read_text(encoding="utf-8").split(MARKER)[0] if path.exists() else "# Performance\n\n"
-    path.write_text(above + MARKER + "\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     """Measure, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -229,7 +221,7 @@ def main() -> None:
     lines = [note, "", *lines]
     print("\n".join(lines))
     if given.write:
-        write(given.write, lines)
+        sections.write(given.write, COMMAND, lines)
 
 
 if __name__ == "__main__":

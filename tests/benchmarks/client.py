@@ -2,7 +2,8 @@
 
 It speaks JSON lines: a job comes in on stdin, reports go out on stdout. Frames are counted in the bytes as
 they arrive, each stream must end with exactly the number that the server says it sent, and times written
-into the payloads (`"t":<nanoseconds>`) give latencies on the clock that both processes share.
+into the payloads (`"t":<nanoseconds>`) give latencies on the clock that both processes share. Where frames
+are numbered (`"n":<number>`) each stream must bring its own numbers in order, or the run ends at once.
 """
 
 import json
@@ -12,11 +13,18 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from itertools import cycle
+
+from tests.benchmarks.figures import percentiles
+from tests.benchmarks.order import Order
 
 READ_SIZE = 262_144
 CONNECTS_IN_FLIGHT = 200  # below the usual listen backlog
 MARK = b"\ndata: "
 STAMP = re.compile(rb'"t":(\d+)')
+PLACE = re.compile(rb"id: (\d+)\n")
+SERIAL = re.compile(rb'"n":(\d+)')
+SURPLUS_SECONDS = 0.2  # what a stream must not bring has so long to come
 PATIENCE_SECONDS = 60.0
 
 
@@ -26,6 +34,7 @@ class Stream:
 
     request: bytes
     sock: socket.socket
+    order: Order | None = None
     opened: bool = False
     head: bytes = b""
     carry: bytes = b""
@@ -50,8 +59,8 @@ def hear() -> dict[str, object]:
 class Load:
     """The streams of one run and the counts over all of them."""
 
-    def __init__(self, address: tuple[str, int], latency: bool) -> None:
-        self.address, self.latency = address, latency
+    def __init__(self, addresses: list[tuple[str, int]], latency: bool) -> None:
+        self.addresses, self.latency = cycle(addresses), latency
         self.selector = selectors.DefaultSelector()
         self.streams: list[Stream] = []
         self.frames = 0
@@ -61,15 +70,15 @@ class Load:
         self.last_of: dict[bytes, int] = {}
         self.closed = 0
 
-    def connect(self, requests: list[bytes]) -> float:
+    def connect(self, requests: list[bytes], orders: list[Order | None]) -> float:
         """Open every stream and wait for its head; the seconds it took."""
         started = time.monotonic()
-        waiting = list(reversed(requests))
+        waiting = list(zip(requests, orders, strict=True))[::-1]
         open_heads = 0
         in_flight = 0
         while open_heads < len(requests):
             while waiting and in_flight < CONNECTS_IN_FLIGHT:
-                self._dial(waiting.pop())
+                self._dial(*waiting.pop())
                 in_flight += 1
             for key, _ in self.selector.select(PATIENCE_SECONDS):
                 stream: Stream = key.data
@@ -82,12 +91,12 @@ class Load:
                 raise SystemExit(f"only {open_heads} of {len(requests)} streams opened")
         return time.monotonic() - started
 
-    def _dial(self, request: bytes) -> None:
-        sock = socket.create_connection(self.address)
+    def _dial(self, request: bytes, order: Order | None) -> None:
+        sock = socket.create_connection(next(self.addresses))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(request)
         sock.setblocking(False)
-        stream = Stream(request, sock)
+        stream = Stream(request, sock, order)
         self.streams.append(stream)
         self.selector.register(sock, selectors.EVENT_READ, stream)
 
@@ -116,10 +125,14 @@ class Load:
 
     def _count(self, stream: Stream, chunk: bytes) -> None:
         text = stream.carry + chunk
-        if self.latency:
-            cut = text.rfind(b"\n") + 1
+        if self.latency or stream.order is not None:
+            cut = text.rfind(b"\n\n") + 2 if b"\n\n" in text else 0
             whole, stream.carry = text[:cut], text[cut:]
-            found = len(self._stamps(whole))
+            found = len(self._stamps(whole)) if self.latency else whole.count(MARK)
+            if stream.order is not None and not stream.order.holds(
+                PLACE.findall(whole), SERIAL.findall(whole)
+            ):
+                raise SystemExit(f"out of order, {stream.request[:80]!r}: {whole[:2000]!r}")
         else:
             found = text.count(MARK)
             stream.carry = text[-(len(MARK) - 1) :]
@@ -146,21 +159,16 @@ class Load:
                 self._read(key.data)
 
 
-def _percentiles(values: list[int]) -> dict[str, float]:
-    if not values:
-        return {}
-    ordered = sorted(values)
-    pick = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: ordered[min(len(ordered) - 1, int(len(ordered) * at))] / 1000 for name, at in pick.items()}
-
-
 def _streams_job(job: dict[str, object]) -> None:
     """Open the streams, say so, then read while a `stop` job tells how many frames were sent."""
-    load = Load((str(job["host"]), int(str(job["port"]))), bool(job.get("latency")))
+    ports: list[int] = list(job["ports"])  # type: ignore[call-overload]  # JSON list
+    load = Load([(str(job["host"]), port) for port in ports], bool(job.get("latency")))
     requests = [str(request).encode() for request in list(job["requests"])]  # type: ignore[call-overload]  # JSON list
-    seconds = load.connect(requests)
+    numbered: list[tuple[int, int]] = list(job.get("orders", ()))  # type: ignore[call-overload]  # JSON list
+    orders = [Order(due, step) for due, step in numbered] or [None] * len(requests)
+    seconds = load.connect(requests, orders)
     say({"connected": len(load.streams), "seconds": seconds})
-    end = time.monotonic() + PATIENCE_SECONDS * 3
+    end = time.monotonic() + float(str(job.get("patience", PATIENCE_SECONDS * 3)))
     stdin = selectors.DefaultSelector()
     stdin.register(sys.stdin, selectors.EVENT_READ)
     while not stdin.select(0) and time.monotonic() < end:
@@ -169,8 +177,10 @@ def _streams_job(job: dict[str, object]) -> None:
     load.run_until(
         int(str(total)) if total is not None else None, PATIENCE_SECONDS if total is not None else 0.0
     )
+    if numbered:
+        load.run_until(None, SURPLUS_SECONDS)
     elapsed = max(load.last - load.first, 1) / 1e9
-    per_stream = sorted(stream.frames for stream in load.streams)
+    per_stream = [stream.frames for stream in load.streams]
     broadcasts = [last - int(stamp) for stamp, last in load.last_of.items()]
     say(
         {
@@ -178,11 +188,10 @@ def _streams_job(job: dict[str, object]) -> None:
             "expected": total,
             "bytes": load.bytes,
             "seconds": elapsed,
-            "fewest": per_stream[0],
-            "most": per_stream[-1],
+            "counts": per_stream,
             "closed": load.closed,
-            "delay_us": _percentiles(load.delays),
-            "last_byte_us": _percentiles(broadcasts),
+            "delay_us": percentiles(load.delays),
+            "last_byte_us": percentiles(broadcasts),
         }
     )
     for stream in load.streams:

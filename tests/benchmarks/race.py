@@ -39,11 +39,12 @@ class Workload:
 class Process:
     """A child that takes and gives JSON lines."""
 
-    def __init__(self, arguments: list[str], core: int) -> None:
+    def __init__(self, arguments: list[str], core: int | None) -> None:
         self.child = subprocess.Popen(
             [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        os.sched_setaffinity(self.child.pid, {core})
+        if core is not None:
+            os.sched_setaffinity(self.child.pid, {core})
 
     def say(self, job: dict[str, object]) -> None:
         pipe = cast(IO[str], self.child.stdin)
@@ -77,8 +78,8 @@ class Process:
 
 
 @contextlib.contextmanager
-def started(arguments: list[str], core: int) -> Iterator[Process]:
-    """A child for the length of the block."""
+def started(arguments: list[str], core: int | None) -> Iterator[Process]:
+    """A child for the length of the block, on a core of its own where one is named."""
     process = Process(arguments, core)
     try:
         yield process
@@ -86,7 +87,8 @@ def started(arguments: list[str], core: int) -> Iterator[Process]:
         process.stop()
 
 
-def _requests(nodes: list[str], ready: dict[str, Any], path: str, cursor: int | None) -> list[str]:
+def requests_of(nodes: list[str], ready: dict[str, Any], path: str, cursor: int | None) -> list[str]:
+    """A GET for each Node's agent, as bytes of HTTP."""
     credentials = ready.get("authorization", {})
     lines = []
     for node in nodes:
@@ -105,8 +107,8 @@ def streams(variant: Variant, workload: Workload) -> dict[str, float]:
         ready = server.hear()
         memory = server.rss_kb()
         with started(["tests.benchmarks.client"], CLIENT_CORE) as client:
-            requests = _requests(nodes, ready, "events", workload.cursor)
-            job: dict[str, object] = {"job": "streams", "host": "127.0.0.1", "port": ready["ready"]}
+            requests = requests_of(nodes, ready, "events", workload.cursor)
+            job: dict[str, object] = {"job": "streams", "host": "127.0.0.1", "ports": [ready["ready"]]}
             client.say({**job, "requests": requests, "latency": workload.latency})
             connected = client.hear()
             grown = server.rss_kb() - memory
@@ -135,7 +137,7 @@ def gets(variant: Variant, connections: int, seconds: float) -> dict[str, float]
     with started([variant.module, *variant.arguments, "--nodes", str(connections)], SERVER_CORE) as server:
         ready = server.hear()
         with started(["tests.benchmarks.client"], CLIENT_CORE) as client:
-            requests = _requests(node_ids(connections), ready, "state", None)
+            requests = requests_of(node_ids(connections), ready, "state", None)
             job: dict[str, object] = {"job": "gets", "host": "127.0.0.1", "port": ready["ready"]}
             client.say({**job, "requests": requests, "seconds": seconds})
             seen = client.hear()

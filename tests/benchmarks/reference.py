@@ -18,26 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from sqlalchemy import insert
 
 from reference_server import app, logs
 from reference_server.assembly import Ports
-from reference_server.control import credentials
-from reference_server.envelope import model, signing
-from reference_server.envelope.keyring import Purpose
+from reference_server.envelope import model
 from reference_server.ids import Uuid7Ids
 from reference_server.outbox import append
 from reference_server.ports import Appended, Bounds, Change, SignedBody, Tail
 from reference_server.settings import Settings
-from reference_server.store import tables
-from tests.benchmarks.workload import DOMAIN, STORED, node_ids, payload
+from tests.benchmarks.population import KEY_ID, SIGNING_KEY, authorizations, populate
+from tests.benchmarks.workload import DOMAIN, SOURCE, STORED, node_ids, payload, whole_payload
 
-KEY_ID = "did:web:busproof.test#key-1"
-NSK = b"\x05" * 32
-PUBLIC_KEY, SIGNING_KEY = signing.key_pair(b"\x07" * 32)
 SINGLES_A_TURN = 64
 EVENT_TYPE = "node_state_updated"
-SOURCE = "tenancy.NodeStateEntryChanged"
 
 
 class MemoryLog:
@@ -158,43 +151,8 @@ class Feed:
     def _rows(self, to: Sequence[str], rows: int, change: Change) -> None:
         for _ in range(rows):
             append.append(
-                change, domain_id=DOMAIN, source=SOURCE, recipients=to, payload=_whole_payload(to[0])
+                change, domain_id=DOMAIN, source=SOURCE, recipients=to, payload=whole_payload(to[0])
             )
-
-
-def _whole_payload(node_id: str) -> bytes:
-    """A real node_state_updated, with the time in its one entry."""
-    blocks = '{"metadata":[{"key":"k","value":"v"}],"data":[],"reports":[]}'
-    state = '{"state":"healthy","changed_at":"2026-05-27T10:00:00Z"}'
-    stamp = f'"t":{time.monotonic_ns()}'
-    return f'{{"node_id":"{node_id}","reachability":{state},"state":{blocks},{stamp}}}'.encode()
-
-
-def _populate(change: Change, nodes: list[str], ports: Ports) -> None:
-    """A Domain with its key and Nodes, put in directly: how they came there is not what is measured."""
-    moment = {"created_at": change.now, "updated_at": change.now}
-    policy = dict.fromkeys(
-        ("heartbeat_interval", "stale_after", "unreachable_after", "endpoint_ttl"), 3 * 10**9
-    )
-    named = {"id": DOMAIN, "name": "bench", "slug": "bench", "mesh_cidr": "10.0.0.0/8"}
-    change.connection.execute(insert(tables.domains), named | policy | moment)
-    key = {"key_id": KEY_ID, "domain_id": DOMAIN, "rung": 0, "public_key": PUBLIC_KEY}
-    sealed = {"sealed_seed": ports.keyring.seal(b"\x07" * 32), "created_at": change.now}
-    change.connection.execute(insert(tables.signing_keys), key | sealed)
-    hashing = ports.keyring.derived(Purpose.CREDENTIALS)
-    rows: list[dict[str, Any]] = []
-    for number, node in enumerate(nodes, 1):
-        ip = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-        rows.append({"id": node, "domain_id": DOMAIN, "mesh_ip": ip, "registered_rung": 0})
-    standing = {"reachability": "never_reported", "reachability_changed_at": change.now, "reconcile": False}
-    change.connection.execute(insert(tables.nodes), [r | standing | {"created_at": change.now} for r in rows])
-    peers = [{"id": row["id"], "node_id": row["id"], "public_key": "A" * 43 + "="} for row in rows]
-    change.connection.execute(insert(tables.peers), peers)
-    secrets = [
-        {"node_id": n, "keyed_hash": credentials.keyed_hash(hashing, n, NSK), "created_at": change.now}
-        for n in nodes
-    ]
-    change.connection.execute(insert(tables.node_secret_keys), secrets)
 
 
 async def _jobs(feed: Feed) -> None:
@@ -211,7 +169,7 @@ async def main(stage: str, count: int, peers: int, sink: logs.Writer) -> None:
         )
         logs.configure(settings.log_format, settings.log_level, sink)
         async with app.embedded(settings) as whole:
-            await whole.store.change([DOMAIN], lambda change: _populate(change, nodes, whole))
+            await whole.store.change([DOMAIN], lambda change: populate(change, nodes, whole.keyring))
             log = MemoryLog() if stage == "wire" else None
             ports = whole if log is None else replace(whole, event_stream=log)
             feed = Feed(ports, log, nodes[:count])
@@ -221,7 +179,7 @@ async def main(stage: str, count: int, peers: int, sink: logs.Writer) -> None:
             feed.hub = application.hub
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(application.serve)
-                bearers = {n: "Bearer " + credentials.render("dev", n, NSK) for n in nodes[:count]}
+                bearers = authorizations(nodes[:count])
                 ready = {"ready": int(url.rsplit(":", 1)[1]), "authorization": bearers}
                 print(json.dumps(ready), flush=True)
                 await _jobs(feed)

@@ -1,9 +1,11 @@
 """What both servers send: payloads of one size, Nodes of one Domain."""
 
 import functools
+import time
 import uuid
 
 DOMAIN = "0190a8b8-a0c0-7a0a-8a0a-a0a0a0a0a0a1"
+SOURCE = "tenancy.NodeStateEntryChanged"
 STORED = 1000  # frames that a resuming stream gets (W4)
 
 
@@ -16,6 +18,14 @@ def node_ids(count: int) -> list[str]:
 def payload(stamp: int) -> str:
     """A payload that makes an envelope of about 420 bytes, with the time it was made."""
     return f'{{"node_id":"{DOMAIN}","t":{stamp},"reachability":{{"state":"healthy"}}}}'
+
+
+def whole_payload(node_id: str, serial: int = 0) -> bytes:
+    """A real node_state_updated, with the time it was made and its number in its producer's job."""
+    blocks = '{"metadata":[{"key":"k","value":"v"}],"data":[],"reports":[]}'
+    state = '{"state":"healthy","changed_at":"2026-05-27T10:00:00Z"}'
+    stamp = f'"t":{time.monotonic_ns()},"n":{serial}'
+    return f'{{"node_id":"{node_id}","reachability":{state},"state":{blocks},{stamp}}}'.encode()
 
 
 @functools.cache
