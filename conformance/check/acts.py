@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 from conformance.check.reading import STEP
 from conformance.probe.frames import Frame
@@ -52,9 +51,7 @@ async def knock(
         await stage.request(label, method, path, identity=identity, headers=headers, timeout=REFUSED_SECONDS)
         return
     async with stage.stream(label, identity=identity, node=node_id, headers=headers) as probe:
-        head = await probe.head(REFUSED_SECONDS)
-        if head is not None and head.status != HTTPStatus.OK:
-            await probe.ended(REFUSED_SECONDS)
+        await probe.head(REFUSED_SECONDS)
 
 
 async def say(stage: Stage, node: NodeHandle, number: int) -> None:

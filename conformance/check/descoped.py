@@ -64,9 +64,7 @@ async def _ask(stage: Stage, surface: str, caller: Caller) -> None:
     async with stage.stream(
         label, identity=caller.identity, node=caller.node, headers=caller.headers
     ) as probe:
-        head = await probe.head(HEAD_SECONDS)
-        if head is not None and head.status != HTTPStatus.OK:
-            await probe.ended(HEAD_SECONDS)
+        await probe.head(HEAD_SECONDS)
 
 
 def asked(transcript: Transcript, surface: str) -> list[Exchange]:

@@ -40,9 +40,7 @@ async def _look(stage: Stage, node_id: str, name: str) -> None:
     await stage.request(f"state: {name}", "GET", path, identity="unwired_node", timeout=HEAD_SECONDS)
     await stage.request(f"nobody: {name}", "GET", path, timeout=HEAD_SECONDS)
     async with stage.stream(f"events: {name}", identity="unwired_node") as probe:
-        head = await probe.head(HEAD_SECONDS)
-        if head is not None and head.status != HTTPStatus.OK:
-            await probe.ended(HEAD_SECONDS)
+        await probe.head(HEAD_SECONDS)
 
 
 def judge_events_unwired(transcript: Transcript) -> Iterator[Finding]:

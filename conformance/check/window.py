@@ -36,9 +36,7 @@ async def act_far(stage: Stage) -> None:
 async def try_cursor(stage: Stage, label: str, identity: str, cursor: int) -> None:
     """Opens a stream that may be refused, and leaves it."""
     async with stage.stream(label, identity=identity, cursor=cursor) as probe:
-        head = await probe.head(HEAD_SECONDS)
-        if head is not None and head.status != HTTPStatus.OK:
-            await probe.ended(HEAD_SECONDS)
+        await probe.head(HEAD_SECONDS)
 
 
 def judge_far(transcript: Transcript) -> Iterator[Finding]:

@@ -157,6 +157,7 @@ class Stage:
             probe = self._open_raw_stream(label, identity, path, asked, http_version)
         try:
             yield probe
+            await probe.refused_in_full()
         finally:
             probe.leave()
             with trio.CancelScope(shield=True):

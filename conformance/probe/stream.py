@@ -1,6 +1,7 @@
 """A stream under observation: read in the background, every piece with its time, until somebody ends it."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import trio
 
@@ -13,6 +14,9 @@ HEAD_SECONDS = 10.0
 
 # A frame follows its commit within a second (SSE-7); waiting longer keeps a slow answer in the transcript.
 FRAME_SECONDS = 10.0
+
+# A refusal is a few hundred bytes; whoever has not sent them by then is left with what there is.
+REFUSAL_SECONDS = 3.0
 
 
 class StreamProbe:
@@ -51,6 +55,11 @@ class StreamProbe:
         """True if the stream is over, by whomever, within the time."""
         await self._wait(lambda: False, within)
         return self.finished.is_set()
+
+    async def refused_in_full(self) -> None:
+        """Waits for the rest of an answer that is no stream: its head often comes before its problem."""
+        if self.tape.head is not None and self.tape.head.status != HTTPStatus.OK:
+            await self.ended(REFUSAL_SECONDS)
 
     def pause(self) -> None:
         """Stops reading, so that the peer's bytes pile up; a read that is under way is the last."""

@@ -270,3 +270,20 @@ async def test_the_runs_limit_of_connections_is_told(monkeypatch: pytest.MonkeyP
         await probe.head()
         with pytest.raises(CannotAct, match="--max-connections"):
             await stage.request("one", "GET", "/")
+
+
+async def test_a_refusal_is_recorded_whole_however_late_its_body_comes() -> None:
+    async def answer(asked: Asked, stream: trio.SocketStream) -> None:
+        whole = ok(b'{"status":401}').replace(b"200 OK", b"401 Unauthorized")
+        await stream.send_all(whole[:-14])
+        await left.wait()
+        await stream.send_all(whole[-14:])
+
+    left = trio.Event()
+    async with serving(answer) as tiny, staged(tiny.url) as stage:
+        async with stage.stream("s") as probe:
+            await probe.head()
+            left.set()
+        exchange = stage.transcript().exchange("s")
+    assert exchange is not None and exchange.body == b'{"status":401}'
+    assert exchange.ending is Ending.COMPLETE
