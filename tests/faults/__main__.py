@@ -1,4 +1,4 @@
-"""`make faults`: faults and crashes of the real bus at length, several times in a row (docs/evidence/faults.json).
+"""`make faults`: faults and crashes of the real bus at length, again and again (docs/evidence/faults.json).
 
 The record is written after each run, and a run that was cut off goes on where the record ends, as long as the
 commit is the same.
