@@ -145,8 +145,8 @@ async def generate(stage: Stage, job: Job, own: Own, callers: Callers) -> None:
     permit = Permit(ours=own.ids, may_write=may_write, may_last=reach.loopback(stage.target))
     work = _Work(stage, document, job, own, callers, permit)
     generator = await trio.to_thread.run_sync(lambda: Generator(document.raw, seed=seed))
-    drafts = await trio.to_thread.run_sync(_drafts, generator, document, job)
-    await _send_all(work, drafts)
+    await _send_all(work, await trio.to_thread.run_sync(_first, generator, document, job))
+    await _send_all(work, await trio.to_thread.run_sync(_drafts, generator, work))
     if rules.conforming(document, (exchange for _, exchange in work.sent)) is None:
         return  # nothing can be concluded from more of it
     with trio.move_on_after(AFTERWARDS_SECONDS):
@@ -169,15 +169,27 @@ def own_rng(stage: Stage) -> random.Random:
     return random.Random(stage.rng.getrandbits(SEED_BITS))  # noqa: S311  # to be repeatable
 
 
-def _drafts(generator: Generator, document: Document, job: Job) -> list[Draft]:
-    """All drafts, turn by turn: whatever cuts them off, each operation has had its share."""
-    made = []
-    for name, method, template in operations(document, reading=job.reading):
-        trio.from_thread.check_cancelled()
-        drafts = generator.drafts(name, method, template, job.amounts)
-        made.append([each for each in drafts if not job.reading or each.method in READING])
+def _first(generator: Generator, document: Document, job: Job) -> list[Draft]:
+    """One draft for each operation: for what a target does not serve no more of them are made."""
+    return [
+        each for each in itertools.starmap(generator.first, operations(document, reading=job.reading)) if each
+    ]
+
+
+def _drafts(generator: Generator, work: _Work) -> list[Draft]:
+    """Those of what is served, turn by turn: whatever cuts them off, each operation has had its share."""
+    made, first = [], {draft for draft, _ in work.sent}
+    for name, method, template in operations(work.document, reading=work.job.reading):
+        if name not in work.unserved:
+            trio.from_thread.check_cancelled()
+            drafts = generator.drafts(name, method, template, work.job.amounts)
+            made.append([each for each in drafts if each not in first and _may_leave(each, work.job)])
     turns = itertools.zip_longest(*made)
     return [draft for turn in turns for draft in turn if draft is not None]
+
+
+def _may_leave(draft: Draft, job: Job) -> bool:
+    return not job.reading or draft.method in READING
 
 
 async def _send_all(work: _Work, drafts: Iterable[Draft]) -> None:

@@ -29,9 +29,10 @@ def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
         if reading.events(each)
     ]
     seen: set[str] = set()
+    known: dict[bytes, frozenset[str]] = {}
     chosen = []
     for scenario, exchange in sorted(every, key=lambda pair: (len(pair[1].body), pair[0], pair[1].id)):
-        fresh = (set(_broken(exchange)) or {""}) - seen
+        fresh = (set(_broken(exchange, known)) or {""}) - seen
         if fresh:
             seen |= fresh
             chosen.append((scenario, exchange))
@@ -43,13 +44,19 @@ def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
     return replace(own, exchanges=copies, marks=(*own.marks, Mark(at=0, name=_COUNT, facts=counted)))
 
 
-def _broken(exchange: Exchange) -> Iterator[str]:
+def _broken(exchange: Exchange, known: dict[bytes, frozenset[str]]) -> Iterator[str]:
+    """The clauses that it breaks; what replays bring again is read once, and kept in `known`."""
     for each in reading.placed(exchange):
         yield from (violation.clause for violation in each.frame.violations)
-    found = reading.events(exchange)
-    for each in found:
-        yield from (violation.clause for violation in envelope.read(each.frame.data).violations)
-    yield from (finding.clause for finding in envelopes.types(found) if not finding.holds)
+    for each in reading.events(exchange):
+        if each.frame.raw not in known:
+            known[each.frame.raw] = frozenset(_broken_event(each))
+        yield from known[each.frame.raw]
+
+
+def _broken_event(each: reading.Placed) -> Iterator[str]:
+    yield from (violation.clause for violation in envelope.read(each.frame.data).violations)
+    yield from (finding.clause for finding in envelopes.types([each]) if not finding.holds)
 
 
 def _streams(transcript: Transcript) -> tuple[Exchange, ...]:

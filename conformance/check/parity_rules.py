@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 
 from conformance.agent import fold, keys
@@ -97,10 +98,28 @@ def seed(transcript: Transcript, history: str) -> object:
     return _opening(transcript, history).facts["seed"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _The:
+    """A transcript as what it is, not as what it holds: comparing those would cost more than is saved."""
+
+    transcript: Transcript
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _The) and other.transcript is self.transcript
+
+    def __hash__(self) -> int:
+        return id(self.transcript)
+
+
 def points(transcript: Transcript, history: str) -> tuple[Point, ...]:
     """Every comparison of a history, in order. Raises CannotJudge where what was told cannot be folded."""
+    return _points(_The(transcript), history)
+
+
+@lru_cache(maxsize=8)  # each block of a history is a check of its own
+def _points(the: _The, history: str) -> tuple[Point, ...]:
     try:
-        return tuple(_walked(transcript, history))
+        return tuple(_walked(the.transcript, history))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as wrong:
         raise CannotJudge(f"what was told has not the shape that can be folded: {wrong!r}") from wrong
 

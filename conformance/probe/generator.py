@@ -81,6 +81,13 @@ class Generator:
             self._schema = schemathesis.openapi.from_dict(dict(document))
         self._seed = seed
 
+    def first(self, operation: str, method: str, template: str) -> Draft | None:
+        """A draft without a defect, made in no time: it shows whether the operation is served at all."""
+        with _engine():
+            made = self._schema[template][method.upper()]
+            case = next(self._covering(made, [GenerationMode.POSITIVE]), None)
+            return None if case is None else _draft(case, operation, Phase.COVERAGE)
+
     def drafts(self, operation: str, method: str, template: str, amounts: Amounts) -> tuple[Draft, ...]:
         """The drafts of one operation: its examples, a sample of the coverage cases, random ones."""
         with _engine():
@@ -138,15 +145,12 @@ class Generator:
             run_state_machine_as_test(machine, settings=settings)
 
     def _coverage(self, made: Any, count: int) -> list[Case]:
+        return _spread(list(self._covering(made, list(_MODES.values()))), count)
+
+    def _covering(self, made: Any, modes: list[GenerationMode]) -> Iterator[Case]:
         config = self._schema.config.generation_for(operation=made)
-        found = [
-            case
-            for case in self._schema.iter_coverage_cases(
-                made, generation_modes=list(_MODES.values()), generation_config=config
-            )
-            if _wanted(case)
-        ]
-        return _spread(found, count)
+        cases = self._schema.iter_coverage_cases(made, generation_modes=modes, generation_config=config)
+        return (case for case in cases if _wanted(case))
 
     def _fuzzed(self, made: Any, *, valid: bool, count: int) -> list[Case]:
         if not count:

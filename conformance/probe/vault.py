@@ -4,7 +4,7 @@ import base64
 import json
 import random
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 FILLER = b"X"
 
@@ -20,6 +20,16 @@ _ONCE_ONLY = re.compile(
 _NODE_CREDENTIAL = re.compile(rb"nsk_[a-z]+_([A-Za-z0-9_-]{40,})")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Secret:
+    """One secret, and what is looked for and shown in its place."""
+
+    value: str
+    name: str
+    shown: str
+    spellings: tuple[bytes, ...]
+
+
 class WeakSecret(ValueError):
     """A secret too short to be told from innocent bytes."""
 
@@ -27,10 +37,11 @@ class WeakSecret(ValueError):
 class Vault:
     """Knows the run's secrets by name; masks them byte for byte so that offsets stay true."""
 
-    __slots__ = ("_names", "canary")
+    __slots__ = ("_longest_first", "_names", "canary")
 
     def __init__(self, rng: random.Random) -> None:
         self._names: dict[str, str] = {}
+        self._longest_first: tuple[_Secret, ...] = ()
         self.canary = "nsk_canary_" + base64.urlsafe_b64encode(rng.randbytes(48)).decode()
         self.add("canary", self.canary)
 
@@ -39,32 +50,34 @@ class Vault:
         if len(value) < MIN_SECRET:
             raise WeakSecret(f"the secret {name!r} is shorter than {MIN_SECRET} characters")
         self._names[value] = name
+        by_length = sorted(self._names.items(), key=lambda pair: (-len(pair[0]), pair[0]))
+        self._longest_first = tuple(
+            _Secret(value=value, name=name, shown="$" + variable(name), spellings=_spell(value))
+            for value, name in by_length
+        )
 
     def mask(self, data: bytes) -> bytes:
         """`data` of the same length with every secret overwritten."""
-        for spelled in self._spellings():
-            if spelled in data:
-                data = data.replace(spelled, FILLER * len(spelled))
+        for each in self._longest_first:
+            for spelled in each.spellings:
+                if spelled in data:
+                    data = data.replace(spelled, FILLER * len(spelled))
         for pattern in (_ONCE_ONLY, _NODE_CREDENTIAL):
             data = pattern.sub(_overwrite_group, data)
         return data
 
     def named(self, text: str) -> str:
         """`text` with every secret replaced by `$NAME`, for request headers and curl lines."""
-        for value, name in self._by_length():
-            text = text.replace(value, "$" + variable(name))
+        for each in self._longest_first:
+            text = text.replace(each.value, each.shown)
         return _NODE_CREDENTIAL.sub(_overwrite_group, text.encode()).decode()
 
     def leaks(self, data: bytes) -> tuple[str, ...]:
         """The names of the secrets that stand in `data`."""
-        return tuple(sorted({name for value, name in self._names.items() if _spelled_in(value, data)}))
-
-    def _by_length(self) -> list[tuple[str, str]]:
-        return sorted(self._names.items(), key=lambda pair: (-len(pair[0]), pair[0]))
-
-    def _spellings(self) -> Iterator[bytes]:
-        for value, _ in self._by_length():
-            yield from _spell(value)
+        found = {
+            each.name for each in self._longest_first if any(spelled in data for spelled in each.spellings)
+        }
+        return tuple(sorted(found))
 
 
 def variable(name: str) -> str:
@@ -76,10 +89,6 @@ def _spell(value: str) -> tuple[bytes, ...]:
     plain = value.encode()
     in_json = json.dumps(value)[1:-1].encode()
     return (plain,) if plain == in_json else (plain, in_json)
-
-
-def _spelled_in(value: str, data: bytes) -> bool:
-    return any(spelled in data for spelled in _spell(value))
 
 
 def _overwrite_group(match: "re.Match[bytes]") -> bytes:

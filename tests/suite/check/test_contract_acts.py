@@ -100,6 +100,18 @@ async def test_writes_name_what_is_ours() -> None:
     assert {"examples", "coverage", "fuzzing", "stateful"} <= phases
 
 
+async def test_what_is_not_served_is_asked_once() -> None:
+    async def unbuilt(asked: Asked, stream: trio.SocketStream) -> None:
+        if asked.method == "PUT":
+            await stream.send_all(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await careful(asked, stream)
+
+    tiny, transcript = await generated(unbuilt, WRITES, effects=ALL)
+    assert [each.method for each in tiny.asked].count("PUT") == 1
+    assert sum("PutThing" in each.label for each in transcript.exchanges) == 1
+
+
 async def test_the_bound_holds() -> None:
     job = replace(WRITES, requests=17)
     tiny, transcript = await generated(careful, job, effects=ALL)
