@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -53,9 +54,16 @@ def _run() -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_TESTS]
     command += ["--timeout", str(_TIMEOUT), "-n", str(_AT_ONCE), "--dist", "loadfile", "--durations", "12"]
     how = {VARIABLE: "long", "BUSPROOF_KILLS": str(_KILLS)}
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **how}, capture_output=True, text=True, check=False
-    )
+    # Of its own: pytest clears away what other runs beside it left in the ordinary place. Short, for sockets.
+    with tempfile.TemporaryDirectory(prefix="f") as room:
+        done = subprocess.run(
+            [*command, "--basetemp", room],
+            cwd=ROOT,
+            env={**os.environ, **how},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         print(done.stdout[-8000:])
     last = (done.stdout.strip().splitlines() or [""])[-1]
