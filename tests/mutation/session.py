@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # The tests of a module take some seconds; a mutant that never ends is killed by this.
 _PATIENCE = 60.0
 
+# Engines and other plug-ins take as long to load as most of these tests take to run.
+_QUICKLY = "-p no:cacheprovider -p no:schemathesis --noconftest"
+
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Mutant:
@@ -111,7 +114,7 @@ class _Tool:
 
 
 def _configuration(module: str, tests: Sequence[str]) -> str:
-    command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider {' '.join(tests)}"
+    command = f"{sys.executable} -m pytest -q -x {_QUICKLY} {' '.join(tests)}"
     return (
         f"[cosmic-ray]\nmodule-path = {json.dumps(module)}\ntimeout = {_PATIENCE}\nexcluded-modules = []\n"
         f'test-command = {json.dumps(command)}\n[cosmic-ray.distributor]\nname = "local"\n'
