@@ -1,5 +1,6 @@
 """Every event that any scenario of the run was brought: what is seldom wrong is wrong somewhere."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from conformance.probe.transcript import Exchange, Mark, Transcript
 # Streams of other scenarios stand in this one's transcript under their scenario's name and their own label.
 _FROM = "of "
 _COUNT = "events of the run"
+_WHOLE = "nothing"  # what a stream breaks that is as it should be
 
 FORMS = (*live_flow.FORMS, ("ENV-7", "64 bytes in standard base64 with padding"))
 
@@ -28,19 +30,23 @@ def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
         for each in transcript.exchanges
         if reading.events(each)
     ]
-    seen: set[str] = set()
+    wrong: Counter[str] = Counter()
     known: dict[bytes, frozenset[str]] = {}
     chosen = []
     for scenario, exchange in sorted(every, key=lambda pair: (len(pair[1].body), pair[0], pair[1].id)):
-        fresh = (set(_broken(exchange, known)) or {""}) - seen
-        if fresh:
-            seen |= fresh
+        broken = Counter(_broken(exchange, known)) or Counter([_WHOLE])
+        if broken.keys() - wrong.keys():
             chosen.append((scenario, exchange))
+        wrong += broken
     copies = tuple(
         replace(exchange, id=number, label=f"{_FROM}{scenario}: {exchange.label}")
         for number, (scenario, exchange) in enumerate(chosen, start=1)
     )
-    counted = {"streams": len(every), "events": sum(len(reading.events(each)) for _, each in every)}
+    counted = {
+        "streams": len(every),
+        "events": sum(len(reading.events(each)) for _, each in every),
+        "wrong": dict(wrong),
+    }
     return replace(own, exchanges=copies, marks=(*own.marks, Mark(at=0, name=_COUNT, facts=counted)))
 
 
@@ -79,11 +85,14 @@ def judge_envelopes(transcript: Transcript) -> Iterator[Finding]:
 
 
 def _told(transcript: Transcript, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The same findings; what holds for the chosen streams holds for all that were gathered from."""
-    counted = reading.first_mark(transcript, _COUNT).facts
+    """The same findings, with how much was seen and how often it was wrong."""
+    counted, streams, wrong = (
+        reading.fact(transcript, _COUNT, name) for name in ("events", "streams", "wrong")
+    )
+    everywhere = f"{counted} events on {streams} streams"
     for each in findings:
-        seen = f"{counted['events']} events on {counted['streams']} streams"
-        yield replace(each, observed=seen) if each.holds else each
+        often = f"{each.observed} ({wrong.get(each.clause)} times among {everywhere})"
+        yield replace(each, observed=everywhere if each.holds else often)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

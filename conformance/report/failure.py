@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.check.model import Finding
 from conformance.probe.transcript import Exchange, Transcript
-from conformance.report import curl
+from conformance.report import course, curl
 from conformance.report.record import RunRecord
 from conformance.verdict.result import CheckResult
 
@@ -25,21 +25,39 @@ def tell(result: CheckResult, record: RunRecord) -> list[str]:
     """The lines that explain a check that is not green."""
     lines = [result.reason] if result.reason else []
     told = _distinct(result.violations)
+    clauses, exchanges = set[str](), set[str]()
     for finding, times in told[:_IN_FULL]:
-        lines += _finding(finding, result, record)
+        lines += _rule(finding, record) if finding.clause not in clauses else []
+        clauses.add(finding.clause)
+        lines += _seen(finding)
+        label = finding.evidence.exchange if finding.evidence is not None else ""
+        lines += _received(finding, result, record) if label not in exchanges else []
+        exchanges.add(label)
         lines += [f"  the same {times - 1} times more"] if times > 1 else []
     rest = told[_IN_FULL:]
     lines += [_also(finding, times) for finding, times in rest[:_IN_LINES]]
     lines += [f"… and {len(rest) - _IN_LINES} others, in run.json"] if len(rest) > _IN_LINES else []
+    if told:
+        lines += _held(result)
+        lines += _course(told[0][0], result, record)
     if lines:
         lines.append(repetition(result, record))
-    lines += [f"transcript: {each.transcript}" for each in result.attempts[-1:] if each.transcript]
+    lines += _transcript(result, record)
     return lines
 
 
 def repetition(result: CheckResult, record: RunRecord) -> str:
-    """How this check alone is run again."""
-    return f"repeat: busproof run … --select {result.id} --seed {record.opening.seed}"
+    """How this check is run again: alone, or with all others where it judges what they brought."""
+    opening = record.opening
+    where = "--reference" if opening.target.ephemeral else "TARGET"
+    check = record.registry.checks[result.id]
+    alone = record.registry.scenarios[check.scenario].gathers is None
+    what = (
+        f"--select {result.id}"
+        if alone
+        else " ".join(f"--profile {each}" for each in opening.claims.profiles)
+    )
+    return f"repeat: busproof run {where} {what} --seed {opening.seed}"
 
 
 def request(finding: Finding, result: CheckResult, record: RunRecord) -> str:
@@ -64,22 +82,55 @@ def _also(finding: Finding, times: int) -> str:
     return f"also {finding.clause}: expected {finding.expected}; observed {finding.observed}{where}{often}"
 
 
-def _finding(finding: Finding, result: CheckResult, record: RunRecord) -> Iterator[str]:
+def _rule(finding: Finding, record: RunRecord) -> Iterator[str]:
     clause = record.opening.catalogue.clauses.get(finding.clause)
     text = f" {clause.keyword}: {clause.text}" if clause else ""
     yield f"{finding.clause}{text}"
+
+
+def _seen(finding: Finding) -> Iterator[str]:
     yield f"expected: {finding.expected}"
     yield f"observed: {finding.observed}"
+    if finding.evidence is not None and finding.evidence.observed:
+        yield f"bytes: {_shown(finding.evidence.observed)}"
+
+
+def _received(finding: Finding, result: CheckResult, record: RunRecord) -> Iterator[str]:
+    """What came, when, and how to ask for it again."""
     if finding.evidence is None:
         return
-    if finding.evidence.observed:
-        yield f"bytes: {_shown(finding.evidence.observed)}"
     exchange = _exchange(finding.evidence.exchange, result, record)
     if exchange is not None:
-        yield from _received(exchange, finding.evidence.at)
+        yield from _pieces(exchange, finding.evidence.at)
         if command := curl.line(exchange, record.opening.target.base_url):
             yield f"curl: {command}"
     yield from _leading(finding.evidence.leading, result, record)
+
+
+def _held(result: CheckResult) -> Iterator[str]:
+    """What the same check found in order: it narrows the cause."""
+    held = dict.fromkeys(f"holds: {each.clause}: {each.observed}" for each in result.findings if each.holds)
+    yield from list(held)[:_IN_LINES]
+
+
+def _course(finding: Finding, result: CheckResult, record: RunRecord) -> Iterator[str]:
+    """What the scenario did until then; nothing where the requests that led there are told already."""
+    scenario = record.registry.scenarios[record.registry.checks[result.id].scenario]
+    transcript = record.evidence.get(scenario.name)
+    evidence = finding.evidence
+    if transcript is None or scenario.gathers or evidence is None or evidence.at is None or evidence.leading:
+        return
+    if steps := course.lines(transcript, evidence.at):
+        yield "what the scenario did:"
+        yield from steps
+
+
+def _transcript(result: CheckResult, record: RunRecord) -> Iterator[str]:
+    """Where the bytes stand."""
+    first = next((each.evidence for each in result.violations if each.evidence is not None), None)
+    exchange = None if first is None else _exchange(first.exchange, result, record)
+    place = "" if exchange is None else f", exchange {exchange.id}"
+    yield from (f"transcript: {each.transcript}{place}" for each in result.attempts[-1:] if each.transcript)
 
 
 def _leading(labels: Sequence[str], result: CheckResult, record: RunRecord) -> Iterator[str]:
@@ -102,7 +153,7 @@ def _exchange(label: str, result: CheckResult, record: RunRecord) -> Exchange | 
     return transcript.exchange(label) if transcript is not None else None
 
 
-def _received(exchange: Exchange, at: int | None) -> Iterator[str]:
+def _pieces(exchange: Exchange, at: int | None) -> Iterator[str]:
     yield f"exchange {exchange.label!r}: {exchange.method} {exchange.target} as {exchange.identity}"
     if exchange.head is None:
         yield f"  no answer ({exchange.ending.value} after {_after(exchange.ended_at, exchange)})"

@@ -78,5 +78,6 @@ def _nothing(record: RunRecord) -> ET.Element:
 
 
 def _summary(result: CheckResult) -> str:
-    first = next((f"{each.clause}: {each.observed}" for each in result.violations), result.reason)
+    found = (f"{each.clause}: {each.observed}; expected {each.expected}" for each in result.violations)
+    first = next(found, result.reason)
     return legible(first)

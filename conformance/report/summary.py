@@ -53,10 +53,18 @@ def _reasons(record: RunRecord) -> Iterator[str]:
         yield from (f"- {reason}" for reason in record.whole.reasons)
 
 
+_LEGEND = (
+    "In a `curl` line `$BUSPROOF_…` stands for the bearer of that identity. Nodes that the run made are gone"
+    " after it: `repeat` makes them anew, with TARGET and driver as they were given."
+)
+
+
 def _troubles(record: RunRecord) -> Iterator[str]:
-    for result in record.results:
-        if result.verdict in GREEN - {Verdict.WARN}:
-            continue
+    troubled = [each for each in record.results if each.verdict not in GREEN - {Verdict.WARN}]
+    if troubled:
+        yield ""
+        yield _LEGEND
+    for result in troubled:
         yield ""
         yield f"## {result.id} {record.registry.checks[result.id].title}: {result.verdict.value}"
         yield ""

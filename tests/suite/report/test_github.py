@@ -65,7 +65,7 @@ def test_one_for_each_check_that_is_not_green_and_one_for_the_whole() -> None:
         "observed: what came",
     ]
     assert failing[4].startswith("curl: curl -isSN ")
-    assert failing[5] == "repeat: busproof run … --select T-002 --seed 9"
+    assert failing[5] == "repeat: busproof run TARGET --select T-002 --seed 9"
 
 
 def test_a_hostile_target_neither_ends_a_command_nor_begins_one() -> None:
