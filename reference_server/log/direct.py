@@ -37,35 +37,46 @@ async def next_of(
     return await _ask(link, stream, asked)
 
 
-async def last_of(link: NatsLink, wanted: Sequence[str]) -> list[Message]:
+async def last_of(link: NatsLink, wanted: Sequence[str], *, stream: str = subjects.STREAM) -> list[Message]:
     """The newest message of each subject that has one, in the order of the log. Raises nats-py's errors."""
     found: list[Message] = []
     for at in range(0, len(wanted), LAST_AT_ONCE):
         some = wanted[at : at + LAST_AT_ONCE]
-        found += (await _ask(link, subjects.STREAM, {"multi_last": list(some), "batch": len(some)})).messages
+        found += (await _ask(link, stream, {"multi_last": list(some), "batch": len(some)})).messages
     return found
 
 
 async def _ask(link: NatsLink, stream: str, asked: object) -> Batch:
     client = link.client
+    answer = _Answer()
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
+    subscription = await client.subscribe(inbox, cb=answer.take)
     try:
         await client.publish(_REQUEST + stream, msgspec.json.encode(asked), reply=inbox)
-        found: list[Message] = []
-        while True:
-            message = await subscription.next_msg(ANSWER_SECONDS)
-            headers = message.headers or {}
-            status = headers.get(_STATUS)
-            if status is None and _SEQUENCE in headers:
-                found.append(_message(message, headers))
-            elif status in (_END, _NOTHING):
-                return Batch(messages=found, pending=int(headers.get(_PENDING, 0)))
-            else:
-                raise NatsTimeout  # no stream, or nobody to answer: as good as none
+        return await asyncio.wait_for(answer.whole, ANSWER_SECONDS)
     finally:
         # The server ends the batch by itself; a read that was cut short must not leave its inbox open.
         await asyncio.shield(subscription.unsubscribe())
+
+
+class _Answer:
+    """Gathers the messages of a batch as they come; a task for each would cost more than the message."""
+
+    def __init__(self) -> None:
+        self.whole: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
+        self._found: list[Message] = []
+
+    async def take(self, message: Msg) -> None:
+        """One more message, or the end."""
+        headers = message.headers or {}
+        status = headers.get(_STATUS)
+        if status is None and _SEQUENCE in headers:
+            self._found.append(_message(message, headers))
+        elif not self.whole.done():
+            if status in (_END, _NOTHING):
+                self.whole.set_result(Batch(messages=self._found, pending=int(headers.get(_PENDING, 0))))
+            else:
+                self.whole.set_exception(NatsTimeout())  # no stream, or nobody to answer: as good as none
 
 
 def _message(message: Msg, headers: dict[str, str]) -> Message:

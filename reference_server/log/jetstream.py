@@ -144,7 +144,7 @@ class JetStreamLog:
 
         async def work() -> publishing.Acknowledged:
             until = asyncio.get_running_loop().time() + seconds
-            return await publishing.publish(self._link.stream, outgoing, until=until)
+            return await publishing.publish(self._link.publisher, outgoing, until=until)
 
         done = self._link.call_sync(work, seconds=seconds + publishing.ACK_SECONDS)
         return _landed(outgoing, done.places)

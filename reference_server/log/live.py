@@ -24,6 +24,7 @@ _ABANDONED_SECONDS = 30.0
 _WAITING_BYTES = 16 * 1024 * 1024
 
 _STATUS, _CONTROL = "Status", "100"
+_TOKENS, _SEQUENCE_AT = 9, 5
 _LAST_CONSUMER, _STALLED = "Nats-Last-Consumer", "Nats-Consumer-Stalled"
 
 
@@ -144,14 +145,12 @@ class LiveTail:
         if headers.get(_STATUS) == _CONTROL:
             self._controlled(message, headers)
             return
-        meta = message.metadata
-        if meta.sequence.consumer != self._delivered + 1:
+        sequence, delivered = _places(message.reply)
+        if delivered != self._delivered + 1:
             self._cross(lost=True)
             return
         self._delivered += 1
-        self._crossing.append(
-            (meta.sequence.stream, message.subject, messages.message_id_of(headers), message.data)
-        )
+        self._crossing.append((sequence, message.subject, messages.message_id_of(headers), message.data))
         if len(self._crossing) == 1:
             self._link.soon(self._cross)
 
@@ -164,3 +163,14 @@ class LiveTail:
         batch, self._crossing = self._crossing, []
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._take_in, batch, lost, owed_reply)
+
+
+def _places(reply: str) -> tuple[int, int]:
+    """The message's sequence on the log and at its consumer, as the subject for its acknowledgement has them.
+
+    $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer's>.<time>.<pending>, and with a domain and
+    an account hash before the stream where the server has domains.
+    """
+    tokens = reply.split(".")
+    at = _SEQUENCE_AT if len(tokens) == _TOKENS else _SEQUENCE_AT + 2
+    return int(tokens[at]), int(tokens[at + 1])

@@ -1,12 +1,14 @@
 """Messages of the JetStream log as entries: what body, for which Node, at which sequence."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from reference_server.envelope import model
 from reference_server.ports import Appended, SignedBody
 
 MESSAGE_ID = "Nats-Msg-Id"
+_OWNERS_KNOWN = 65_536
 
 # Sequence, subject, message id, body.
 Message: TypeAlias = tuple[int, str, str, bytes]
@@ -36,8 +38,9 @@ def entries(messages: Iterable[Message], known: SignedBody | None = None) -> lis
     return pieces
 
 
+@lru_cache(_OWNERS_KNOWN)
 def _owner_of(subject: str) -> tuple[str, str]:
-    """Domain and Node of a subject (LOG-1)."""
+    """Domain and Node of a subject (LOG-1); of a Node always the same texts, which many places share."""
     _, domain_id, node_id = subject.rsplit(".", 2)
     return domain_id, node_id
 

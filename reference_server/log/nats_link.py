@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
+from reference_server.log.acknowledged import Publisher
 from reference_server.ports import Unavailable
 
 T = TypeVar("T")
@@ -29,9 +30,8 @@ _PING_SECONDS = 2
 _PINGS_UNANSWERED = 2
 _RECONNECT_SECONDS = 0.25
 
-# Publishes that wait for the wire; those of a batch that find no room wait for their turn.
+# Publishes that wait for the wire.
 _PENDING_BYTES = 16 * 1024 * 1024
-PUBLISHES_AT_ONCE = 1024
 
 _log = structlog.get_logger()
 
@@ -61,9 +61,8 @@ class NatsLink:
         self._loop = loop
         self.client = client
         self.on_lost = lost  # called in the asyncio thread whenever the connection breaks
-        self.stream: JetStreamContext = client.jetstream(
-            timeout=ANSWER_SECONDS, publish_async_max_pending=PUBLISHES_AT_ONCE
-        )
+        self.stream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self.publisher = Publisher(client)
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float = ANSWER_SECONDS) -> T:
         """Await `work` in the asyncio thread. Raises Unavailable and APIError."""

@@ -133,7 +133,8 @@ class Hub:
         self._enter(session)
         try:
             await self._replay.run(session)
-            await peer.wait_gone()
+            if session.stage is not Stage.OVER:  # the number of a closed connection may be another's already
+                await peer.wait_gone()
         finally:
             self.lose(session, End.PEER_LEFT)
 

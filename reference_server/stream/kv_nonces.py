@@ -2,16 +2,20 @@
 
 import asyncio
 import math
+import zlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import TypeAlias, TypeVar
 
+import msgspec
+import trio
 from nats.errors import Error as NatsError
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from reference_server.log import direct, subjects
+from reference_server.log import direct
+from reference_server.log.acknowledged import Ack, Fault
 from reference_server.log.nats_link import LogRefused, NatsLink
 from reference_server.ports import Appended, Layer, Sighting, Unavailable
 
@@ -19,22 +23,33 @@ T = TypeVar("T")
 
 _BUCKET = "busproof_nonces_{layer}"
 _STREAM = "KV_{bucket}"
-_KEY = "$KV.{bucket}.{nonce}"
+_KEY = "$KV.{bucket}.{key}"
 
-# The answers of the newest nonces are known without asking: some 200 bytes each.
-_REMEMBERED = 100_000
+# A nonce is `<event id>.<node id>`. One key holds those of an event whose Nodes fall into one share, so that
+# a broadcast costs a few writes, and a share of 100,000 Nodes stays below the message size of a server.
+_SHARES = 8
 
-# Nonces written side by side, and how long a batch of them may take.
-_AT_ONCE = 512
+# The answers of the newest events are known without asking. An event weighs what it costs beside its Nodes:
+# some 100 MB hold a million nonces of broadcasts, or some 170,000 of events for one Node each.
+_REMEMBERED = 1_200_000
+_EVENT_WEIGHT = 6
+_NODES_KNOWN = 65_536
+
+# How long a batch of nonces may take.
 _ADMIT_SECONDS = 10.0
 
-# The server's code for a key that is already there ("wrong last sequence").
+# The server's code for a key that is not at the revision expected ("wrong last sequence").
 _TAKEN = 10071
-_EXPECT_NONE = {"Nats-Expected-Last-Subject-Sequence": "0"}
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
-# Nonces dropped in one look once their entries are gone.
+# Keys looked at in one read once their entries are gone.
 _FORGET_AT_ONCE = 1_024
-_FORGET_BYTES = 256 * 1024
+_FORGET_BYTES = 1024 * 1024
+
+Places: TypeAlias = dict[str, int]  # of one event: the lowest sequence, by Node
+Key: TypeAlias = tuple[str, int]  # an event, and a share of the Nodes
+
+_PLACES = msgspec.json.Decoder(Places)
 
 
 class KvNonces:
@@ -51,69 +66,117 @@ class KvNonces:
         self._bucket = _BUCKET.format(layer=layer.value)
         self._stream = _STREAM.format(bucket=self._bucket)
         self._forgets = forgets
-        self._known: OrderedDict[str, int] = OrderedDict()
+        self._known: OrderedDict[str, Places] = OrderedDict()
+        self._weight = 0
+        self._low = 0  # what stands below is forgotten
+        self._reading: dict[Key, trio.Event] = {}  # what somebody is having read
 
     async def admit(self, sightings: Sequence[tuple[str, int]]) -> Sequence[Sighting]:
         """See the port."""
-        if not sightings:
-            return []
-        lowest: dict[str, int] = {}
-        for nonce, sequence in sightings:
-            lowest[nonce] = min(sequence, lowest.get(nonce, sequence))
-        unknown = {nonce: at for nonce, at in lowest.items() if self._known.get(nonce, math.inf) > at}
-        before: dict[str, int | None] = {nonce: self._known.get(nonce) for nonce in lowest}
-        if unknown:
-            before |= await self._call(partial(self._enter_all, unknown))
-        repeated = [nonce for nonce, at in sightings if at > _first(before[nonce], lowest[nonce])]
-        if repeated:
-            held = {nonce: _first(before[nonce], lowest[nonce]) for nonce in repeated}
-            await self._call(partial(self._refresh_all, held))
-        return self._answers(sightings, before)
-
-    def _answers(
-        self, sightings: Sequence[tuple[str, int]], before: dict[str, int | None]
-    ) -> Sequence[Sighting]:
-        """What each is, one after the other, given what was recorded before all of them."""
-        answers: list[Sighting] = []
-        for nonce, sequence in sightings:
-            first = before[nonce]
-            if first is None or sequence < first:
-                answers.append(Sighting.FIRST)
-                before[nonce] = sequence
-                self._remember(nonce, sequence)
-            else:
-                answers.append(Sighting.SAME if sequence == first else Sighting.REPLAY)
-        return answers
+        return await self._admit([(*_parts(nonce), sequence) for nonce, sequence in sightings])
 
     async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
         """See the port."""
         sightings = [
-            (subjects.message_id(piece.body.event_id, node_id), sequence)
+            (piece.body.event_id, node_id, sequence)
             for piece in appended
             for sequence, node_id in piece.entries
         ]
-        answers = await self.admit(sightings)
+        answers = await self._admit(sightings)
         pairs = zip(sightings, answers, strict=True)
-        return {sequence for (_, sequence), answer in pairs if answer is Sighting.REPLAY}
+        return {sequence for (_, _, sequence), answer in pairs if answer is Sighting.REPLAY}
+
+    async def _admit(self, sightings: Sequence[tuple[str, str, int]]) -> list[Sighting]:
+        lowest: dict[str, Places] = {}
+        for event_id, node_id, sequence in sightings:
+            places = lowest.setdefault(event_id, {})
+            if places.get(node_id, math.inf) > sequence:
+                places[node_id] = sequence
+        before = {event_id: dict(self._alive(self._known.get(event_id, {}))) for event_id in lowest}
+        unsure = {key: places for key, places in _by_share(lowest).items() if _lowers(places, before[key[0]])}
+        if unsure:
+            for (event_id, _), places in (await self._call(partial(self._record, unsure))).items():
+                before[event_id] = _merged(before[event_id], places)
+        answers = [self._answer(before[event_id], node, at) for event_id, node, at in sightings]
+        self._remember(before)
+        if Sighting.REPLAY in answers:
+            pairs = zip(sightings, answers, strict=True)
+            again = {_key(event, node) for (event, node, _), one in pairs if one is Sighting.REPLAY}
+            await self._call(partial(self._refresh, again))
+        return answers
+
+    def _answer(self, before: Places, node_id: str, sequence: int) -> Sighting:
+        """What a sighting is, given all earlier ones; it counts as one of them from now on."""
+        first = before.get(node_id)
+        if first is None or sequence < first:
+            before[node_id] = sequence
+            return Sighting.FIRST
+        return Sighting.SAME if sequence == first else Sighting.REPLAY
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See the port."""
-        unknown = [nonce for nonce in nonces if nonce not in self._known]
-        found: dict[str, int | None] = {}
-        if unknown:
-            found = await self._call(partial(self._read_all, unknown))
-        return [self._known.get(nonce, found.get(nonce)) for nonce in nonces]
+        return await self._look_up([_parts(nonce) for nonce in nonces])
 
     async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
         """See the port."""
-        return await self.look_up([subjects.message_id(event_id, node_id) for event_id in event_ids])
+        return await self._look_up([(event_id, node_id) for event_id in event_ids])
+
+    async def _look_up(self, wanted: Sequence[tuple[str, str]]) -> Sequence[int | None]:
+        """What many look for at once is read once; a nonce that is not there is asked for each time."""
+        found = {pair: at for pair in wanted if (at := self._find(*pair)) is not None}
+        missing = {_key(*pair) for pair in wanted if pair not in found}
+        awaited = {key: self._reading[key] for key in missing if key in self._reading}
+        read = await self._read_in(missing - awaited.keys())
+        for reading in awaited.values():
+            await reading.wait()
+        if awaited:
+            found |= {pair: at for pair in wanted if (at := self._find(*pair)) is not None}
+            left = {key for pair in wanted if pair not in found and (key := _key(*pair)) in awaited}
+            read |= await self._read_in(left)
+        return [found.get(pair, read.get(_key(*pair), {}).get(pair[1])) for pair in wanted]
+
+    def _find(self, event_id: str, node_id: str) -> int | None:
+        places = self._known.get(event_id)
+        at = None if places is None else places.get(node_id)
+        return None if at is None or at < self._low else at
+
+    async def _read_in(self, keys: Collection[Key]) -> dict[Key, Places]:
+        """Read some keys and remember them."""
+        if not keys:
+            return {}
+        done = trio.Event()
+        self._reading |= dict.fromkeys(keys, done)
+        try:
+            read = await self._call(partial(self._read, keys))
+        finally:
+            for key in keys:
+                self._reading.pop(key, None)
+            done.set()
+        fresh: dict[str, Places] = {}
+        for (event_id, _), (places, _) in read.items():
+            held = fresh.get(event_id) or self._known.get(event_id, {})
+            fresh[event_id] = _merged(held, places)
+        self._remember(fresh)
+        return {key: self._alive(places) for key, (places, _) in read.items()}
 
     async def forget_below(self, low: int) -> None:
         """See the port; with a time to live the bucket forgets by itself, after its entries are gone."""
-        for nonce in [nonce for nonce, at in self._known.items() if at < low]:
-            del self._known[nonce]
+        if low <= self._low:
+            return
+        self._low = low
+        doubtful = [event for event, places in self._known.items() if next(iter(places.values()), 0) < low]
+        for event_id in doubtful:
+            if not self._alive(self._known[event_id]):
+                self._weigh(event_id, None)
         if self._forgets:
             await self._call(partial(self._drop_below, low))
+
+    def _alive(self, places: Places) -> Places:
+        """Those that the log still retains; the others count as forgotten wherever they stand."""
+        low = self._low
+        if min(places.values(), default=low) >= low:
+            return places
+        return {node_id: at for node_id, at in places.items() if at >= low}
 
     async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -121,71 +184,89 @@ class KvNonces:
         except APIError as refusal:
             raise Unavailable("the nonce store refuses") from refusal
 
-    def _remember(self, nonce: str, sequence: int) -> None:
-        self._known[nonce] = sequence
-        self._known.move_to_end(nonce)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+    def _remember(self, events: dict[str, Places]) -> None:
+        for event_id, places in events.items():
+            self._weigh(event_id, places)
+        while self._weight > _REMEMBERED:
+            self._weigh(next(iter(self._known)), None)
+
+    def _weigh(self, event_id: str, places: Places | None) -> None:
+        """Keep these places of an event, as the newest, or none."""
+        held = self._known.pop(event_id, None)
+        if held is not None:
+            self._weight -= len(held) + _EVENT_WEIGHT
+        if places is not None:
+            self._known[event_id] = places
+            self._weight += len(places) + _EVENT_WEIGHT
 
     # ---- in the asyncio thread
 
-    async def _enter_all(self, lowest: dict[str, int]) -> dict[str, int | None]:
-        """Record every nonce under its sequence unless a lower one stands there; answers what stood there."""
-        places = asyncio.Semaphore(_AT_ONCE)
+    async def _record(self, wanted: dict[Key, Places]) -> dict[Key, Places]:
+        """Record every place unless a lower one stands there; answers what stood there."""
+        stood: dict[Key, Places] = {}
+        left = {key: (places, 0) for key, places in wanted.items()}  # the value, and the revision it replaces
+        while left:
+            taken = await self._write(left)
+            found = await self._read(taken)
+            left = {}
+            for key in taken:
+                places, revision = found.get(key, ({}, 0))
+                stood[key] = self._alive(places)
+                if _lowers(wanted[key], stood[key]):
+                    left[key] = (_merged(stood[key], wanted[key]), revision)
+        return stood
 
-        async def enter(nonce: str, sequence: int) -> int | None:
-            async with places:
-                return await self._enter(nonce, sequence)
-
-        stood = await asyncio.gather(*(enter(nonce, at) for nonce, at in lowest.items()))
-        return dict(zip(lowest, stood, strict=True))
-
-    async def _enter(self, nonce: str, sequence: int) -> int | None:
-        while True:
-            if await self._wrote(nonce, sequence, _EXPECT_NONE):
-                return None
-            found = await self._read(nonce)
-            if found is None:
-                continue  # it expired in between
-            first, revision = found
-            if first <= sequence or await self._wrote(nonce, sequence, _expect(revision)):
-                return first
-
-    async def _refresh_all(self, held: dict[str, int]) -> None:
+    async def _refresh(self, keys: Collection[Key]) -> None:
         """Begin the time to live of replayed nonces anew: their repetition is retained longer than they."""
-        for nonce, first in held.items():
-            found = await self._read(nonce)
-            if found is not None and found[0] <= first:
-                await self._wrote(nonce, found[0], _expect(found[1]))
+        while keys:
+            keys = await self._write(await self._read(keys))
 
-    async def _wrote(self, nonce: str, sequence: int, expected: dict[str, str]) -> bool:
-        key = _KEY.format(bucket=self._bucket, nonce=nonce)
+    async def _write(self, values: Mapping[Key, tuple[Places, int]]) -> list[Key]:
+        """Write values over the revisions that they replace; answers the keys that stood at another."""
+        taken: list[Key] = []
+        waiting = set(values)
+        done = asyncio.Event()
+        faults: list[Fault] = []
+
+        def heard(key: Key, ack: Ack) -> None:
+            waiting.discard(key)
+            if ack.error is not None and ack.error.err_code == _TAKEN:
+                taken.append(key)
+            elif ack.error is not None:
+                faults.append(ack.error)
+            if not waiting:
+                done.set()
+
+        tokens: list[str] = []
         try:
-            await self._link.stream.publish(key, str(sequence).encode(), headers=dict(expected))
-        except APIError as refusal:
-            if refusal.err_code == _TAKEN:
-                return False
-            raise
-        return True
+            for key, (places, revision) in values.items():
+                headers = {_EXPECTED: str(revision)}
+                value = msgspec.json.encode(places)
+                publish = self._link.publisher.publish(
+                    self._subject(key), value, headers, partial(heard, key)
+                )
+                tokens.append(await publish)
+            if waiting:
+                await done.wait()
+        finally:
+            for token in tokens if waiting else ():
+                self._link.publisher.forget(token)
+        if faults:
+            raise NatsError(faults[0].description)
+        return taken
 
-    async def _read(self, nonce: str) -> tuple[int, int] | None:
-        """The recorded sequence and its revision."""
-        key = _KEY.format(bucket=self._bucket, nonce=nonce)
-        try:
-            message = await self._link.stream.get_last_msg(self._stream, key, direct=True)
-        except NotFoundError:
-            return None
-        if message.data is None or message.seq is None:
-            raise NatsError
-        return int(message.data), message.seq
+    async def _read(self, keys: Collection[Key]) -> dict[Key, tuple[Places, int]]:
+        """The recorded places and their revisions, of keys that are there."""
+        wanted = {self._subject(key): key for key in keys}
+        found = await direct.last_of(self._link, list(wanted), stream=self._stream) if wanted else []
+        return {wanted[subject]: (_PLACES.decode(value), at) for at, subject, _, value in found}
 
-    async def _read_all(self, nonces: Sequence[str]) -> dict[str, int | None]:
-        found = await asyncio.gather(*(self._read(nonce) for nonce in nonces))
-        return {nonce: None if at is None else at[0] for nonce, at in zip(nonces, found, strict=True)}
+    def _subject(self, key: Key) -> str:
+        return _KEY.format(bucket=self._bucket, key=f"{key[0]}.{key[1]}")
 
     async def _drop_below(self, low: int) -> None:
         """Purge the beginning of the bucket as far as its nonces are all below `low`."""
-        subject = _KEY.format(bucket=self._bucket, nonce=">")
+        subject = _KEY.format(bucket=self._bucket, key=">")
         start = 1
         while True:
             batch = await direct.next_of(
@@ -193,7 +274,7 @@ class KvNonces:
             )
             gone = 0
             for at, _, _, value in batch.messages:
-                if int(value) >= low:
+                if any(place >= low for place in _PLACES.decode(value).values()):
                     break
                 gone, start = gone + 1, at + 1
             if gone:
@@ -202,12 +283,35 @@ class KvNonces:
                 return
 
 
-def _first(before: int | None, lowest: int) -> int:
-    return lowest if before is None else min(before, lowest)
+def _parts(nonce: str) -> tuple[str, str]:
+    event_id, _, node_id = nonce.rpartition(".")
+    return event_id, node_id
 
 
-def _expect(revision: int) -> dict[str, str]:
-    return {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+@lru_cache(_NODES_KNOWN)
+def _share(node_id: str) -> int:
+    return zlib.crc32(node_id.encode()) % _SHARES
+
+
+def _key(event_id: str, node_id: str) -> Key:
+    return event_id, _share(node_id)
+
+
+def _by_share(events: Mapping[str, Places]) -> dict[Key, Places]:
+    shares: dict[Key, Places] = {}
+    for event_id, places in events.items():
+        for node_id, at in places.items():
+            shares.setdefault((event_id, _share(node_id)), {})[node_id] = at
+    return shares
+
+
+def _lowers(places: Places, stood: Places) -> bool:
+    """Whether any of the places is new, or lower than what stood there."""
+    return any(stood.get(node_id, math.inf) > at for node_id, at in places.items())
+
+
+def _merged(stood: Places, places: Places) -> Places:
+    return stood | {node_id: at for node_id, at in places.items() if stood.get(node_id, math.inf) > at}
 
 
 async def ensure_nonces(
@@ -226,7 +330,7 @@ async def ensure_nonces(
     bucket = _BUCKET.format(layer=layer.value)
     config = StreamConfig(
         name=_STREAM.format(bucket=bucket),
-        subjects=[_KEY.format(bucket=bucket, nonce=">")],
+        subjects=[_KEY.format(bucket=bucket, key=">")],
         max_msgs_per_subject=1,
         max_age=seconds if retention_seconds else 0,
         storage=StorageType.FILE,
