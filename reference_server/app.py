@@ -35,6 +35,8 @@ __all__ = ["Application", "Ports", "build", "embedded", "minting", "of_wire", "o
 # OUT-4 bounds a batch by one tick; this share of it leaves producers their turn.
 _BATCH_SHARE = 0.25
 
+_EITHER = "the bus runs on one file, or on Postgres and NATS together"
+
 # OUT-4: the database gives up a relay that has stood still for two ticks; one that is late stops well before.
 _FENCE_TICKS = 2.0
 _LEASE_TICKS = 1.5
@@ -46,6 +48,8 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Ports]:
     Raises SettingsRefused for any other combination; the context raises it, and StoreRefused, too.
     """
     outside = (settings.database_url is not None, settings.nats_url is not None)
+    if any(outside) and settings.data != Settings().data:
+        raise SettingsRefused(f"--data names a file: {_EITHER}")
     if outside == (True, True):
         # Imported here: a server over a file, which most are, needs neither driver.
         from reference_server.replicated import replicated  # noqa: PLC0415
@@ -56,7 +60,7 @@ def opened(settings: Settings) -> AbstractAsyncContextManager[Ports]:
             raise SettingsRefused("a file serves one process: replicas need --database-url and --nats-url")
         return embedded(settings)
     missing = "--nats-url" if outside[0] else "--database-url"
-    raise SettingsRefused(f"{missing} is missing: the bus runs on one file, or on Postgres and NATS together")
+    raise SettingsRefused(f"{missing} is missing: {_EITHER}")
 
 
 def build(settings: Settings, ports: Ports) -> Application:

@@ -19,7 +19,7 @@ from tests.real.bus import RealBus
 from tests.services.deployment import Member
 
 _MASTER_KEY = base64.b64encode(b"m" * 32).decode()
-_SETTLE_SECONDS = 60.0
+_SETTLE_SECONDS = 120.0
 _PAUSE = 0.02
 
 # The row that a leader holds through its batch; whoever asks like this waits for nobody.

@@ -19,6 +19,8 @@ from tests.services import nats
 _DOMAINS = 1_000
 _WAITING = 300
 _SAMPLES = 40
+# For what is sure to come, on a machine that is busy with other things.
+_PATIENCE = 120
 # What two cores that do other things, too, may add to a median of some milliseconds.
 _NOISE = 0.05
 
@@ -49,7 +51,7 @@ async def _all_at_once(real: RealBus, domains: dict[str, str]) -> None:
             _append(change, domain, node)
 
     await real.store.change(list(domains), work)
-    with trio.fail_after(30):
+    with trio.fail_after(_PATIENCE):
         while await real.pending():  # noqa: ASYNC110  # rows tell nobody when they are settled
             await trio.sleep(0.01)
 
@@ -77,7 +79,7 @@ async def test_one_domain_without_key_among_a_thousand_changes_nobodys_delay(
         assert len(rows) == len(waiting)
         await real.provision(keyless)
         waiting += await real.publish(keyless, [mute], 5)
-        with trio.fail_after(30):
+        with trio.fail_after(_PATIENCE):
             while await real.on_log(keyless, mute) != waiting:  # noqa: ASYNC110  # a log tells nobody
                 await trio.sleep(0.02)
         for domain, node in some:

@@ -40,6 +40,45 @@ def test_a_bad_flag(arguments: list[str], words: list[str]) -> None:
     _assert_one_line(process.refused("--data", ":memory:", *arguments), *words)
 
 
+_DATABASE = ("--database-url", "postgresql://bus@127.0.0.1:9/bus")
+_LOG = ("--nats-url", "nats://127.0.0.1:9")
+_EITHER = "one file, or on Postgres and NATS together"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*_DATABASE], ["--nats-url is missing", _EITHER]),
+        ([*_LOG], ["--database-url is missing", _EITHER]),
+        ([*_DATABASE, *_LOG, "--data", "bus.db"], ["--data names a file", _EITHER]),
+        ([*_LOG, "--data", ":memory:"], ["--data names a file", _EITHER]),
+        (["--data", ":memory:", "--replicas", "2"], ["replicas need --database-url and --nats-url"]),
+        (["--database-url", "mysql://bus@127.0.0.1/bus", *_LOG], ["postgresql://user@host:port/database"]),
+        (["--database-url", "postgresql://bus:secret@127.0.0.1/bus", *_LOG], ["must not hold the password"]),
+        ([*_DATABASE, *_LOG], ["127.0.0.1:9/bus", "cannot be reached"]),
+    ],
+)
+def test_a_combination_of_engines_that_does_not_exist(arguments: list[str], words: list[str]) -> None:
+    done = process.refused("--port", 0, *arguments)
+    _assert_one_line(done, *words)
+    assert "secret" not in done.stderr
+
+
+def test_a_relay_over_a_file() -> None:
+    done = subprocess.run(
+        [*process.command()[:-1], "relay", "--port", "0", "--data", ":memory:"],
+        capture_output=True,
+        text=True,
+        cwd=process.ROOT,
+        timeout=process.PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "busproof relay: a file has its relay inside: a relay needs --database-url and --nats-url"
+    )
+
+
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     config = tmp_path / "busproof.toml"
     config.write_text('data = ":memory:"\ngrace_second = 3\n')

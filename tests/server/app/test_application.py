@@ -34,6 +34,12 @@ async def test_one_nonce_store_on_both_layers_is_refused() -> None:
             app.build(SETTINGS, replace(ports, relay_nonces=ports.stream_nonces))
 
 
+async def test_nonces_of_one_process_are_refused_for_replicas() -> None:
+    async with app.embedded(SETTINGS) as ports:
+        with pytest.raises(SettingsRefused, match="in memory"):
+            app.build(replace(SETTINGS, replicas=2), ports)
+
+
 async def test_every_operation_of_the_table_answers() -> None:
     async with app.embedded(SETTINGS) as ports, _served(app.build(SETTINGS, ports)) as http:
         assert (await http.get("/v1/health")).json()["status"] == "ok"
