@@ -10,7 +10,7 @@ BUSPROOF_KILLS ?= 100
 FAULT_RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real live test lint bench crash faults mutants mutation clean-runs nginx audit clean
+.PHONY: help certify second certify-real live test lint bench bench-real crash faults mutants mutation clean-runs nginx audit clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,8 +45,11 @@ lint: $(READY)  ## style, types, import contract
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_import_contract.py
 
-bench: $(READY)  ## measure against sse-starlette on uvicorn; writes docs/performance.md
+bench: $(READY)  ## measure against sse-starlette on uvicorn; a section of docs/performance.md
 	$(BIN)/python -m tests.benchmarks --write docs/performance.md
+
+bench-real: $(READY)  ## measure over a real Postgres and NATS, twenty minutes; a section of docs/performance.md
+	$(BIN)/python -m tests.benchmarks.real --write docs/performance.md
 
 crash: $(READY)  ## at least 100 kills of the real processes; writes docs/evidence/crash.json and relay-crash.json
 	BUSPROOF_KILLS=$(BUSPROOF_KILLS) $(BIN)/pytest -q tests/crash --timeout 1800

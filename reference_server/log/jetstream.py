@@ -32,6 +32,10 @@ _TAIL_ENTRIES = 8_192
 _NODE_ENTRIES = 1_024
 _NODE_BYTES = 512 * 1024
 
+# Replays that are read side by side: what they ask for arrives faster than it is read, and everything else on
+# the connection, its pings too, waits behind it. A server cuts a client that lets 64 MiB wait.
+_NODES_AT_ONCE = 8
+
 # The newest messages of a full batch are some ten round trips.
 _COMPARE_SECONDS = 5.0
 
@@ -48,6 +52,7 @@ class JetStreamLog:
         self._metrics = metrics
         self._live: LiveTail | None = None
         self._asking: _Asking | None = None
+        self._reads = trio.CapacityLimiter(_NODES_AT_ONCE)
 
     # ---- as streams read it
 
@@ -117,7 +122,8 @@ class JetStreamLog:
             entries=_NODE_ENTRIES,
             size=_NODE_BYTES,
         )
-        batch = await self._link.call(ask)
+        async with self._reads:
+            batch = await self._link.call(ask)
         found = [message for message in batch.messages if message[0] <= up_to]
         whole = not batch.pending or len(found) < len(batch.messages)
         read_to = up_to if whole else found[-1][0]

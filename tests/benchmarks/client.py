@@ -165,8 +165,8 @@ def _streams_job(job: dict[str, object]) -> None:
     load = Load([(str(job["host"]), port) for port in ports], bool(job.get("latency")))
     requests = [str(request).encode() for request in list(job["requests"])]  # type: ignore[call-overload]  # JSON list
     numbered: list[tuple[int, int]] = list(job.get("orders", ()))  # type: ignore[call-overload]  # JSON list
-    orders = [Order(due, step) for due, step in numbered] or [None] * len(requests)
-    seconds = load.connect(requests, orders)
+    orders: list[Order | None] = [Order(due, step) for due, step in numbered]
+    seconds = load.connect(requests, orders or [None] * len(requests))
     say({"connected": len(load.streams), "seconds": seconds})
     end = time.monotonic() + float(str(job.get("patience", PATIENCE_SECONDS * 3)))
     stdin = selectors.DefaultSelector()

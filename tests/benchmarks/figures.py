@@ -19,10 +19,13 @@ class Figure:
     value: float
     unit: str
     asked: tuple[str, float] | None = None
+    void: bool = False  # the run says nothing, for a stream has not ended with its frames
 
     @property
     def verdict(self) -> str:
-        """met, missed, or nothing where nothing is asked."""
+        """met, missed, void, or nothing where nothing is asked."""
+        if self.void:
+            return "**void**"
         if self.asked is None:
             return ""
         sign, number = self.asked
@@ -36,6 +39,8 @@ def table(figures: Sequence[Figure]) -> list[str]:
 
 def _line(figure: Figure) -> str:
     asked = "" if figure.asked is None else f"{figure.asked[0]} {figure.asked[1]:,g} {figure.unit}"
+    if figure.void:
+        return f"| {figure.what} | | {asked} | {figure.verdict} |"
     value = f"{figure.value:,.0f}" if abs(figure.value) >= 100 else f"{figure.value:,.1f}"
     return f"| {figure.what} | {value} {figure.unit} | {asked} | {figure.verdict} |"
 

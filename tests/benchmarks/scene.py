@@ -12,7 +12,7 @@ import trio
 
 from tests.benchmarks import order
 from tests.benchmarks.producer import Job
-from tests.benchmarks.race import Process, requests_of, started
+from tests.benchmarks.race import Process, processor_seconds, requests_of, started
 from tests.benchmarks.workload import node_ids
 from tests.services import deployment
 from tests.services.deployment import Deployment, Member
@@ -80,6 +80,16 @@ class Scene:
         """Have it back, ready."""
         trio.from_thread.run(self.running.relays[0].start)
 
+    def processors(self) -> dict[str, float]:
+        """Seconds of processor that each process has used, by what it is; replicas together."""
+        nats = self.running.nats.process
+        assert nats is not None
+        return {
+            "relay": sum(map(_used, self.running.relays)),
+            "replicas together": sum(map(_used, self.running.replicas)),
+            "NATS": processor_seconds(nats.pid),
+        }
+
     @property
     def members(self) -> list[Member]:
         """The processes whose memory is told."""
@@ -99,6 +109,11 @@ def check(job: Job, seen: dict[str, Any]) -> None:
         raise Void(
             f"{job}: {seen['frames']} frames, {seen['closed']} streams closed, counts {seen['counts']}"
         )
+
+
+def _used(member: Member) -> float:
+    assert member.process is not None
+    return processor_seconds(member.process.pid)
 
 
 def resident_mb(member: Member) -> float:
