@@ -99,7 +99,13 @@ def judge_sequence(transcript: Transcript) -> Iterable[Finding]:
 
 
 def judge_characters(transcript: Transcript) -> Iterable[Finding]:
-    return _grammar(transcript, "SSE-5", "UTF-8 without BOM, CR or NUL")
+    expected = "UTF-8 without BOM, CR or NUL"
+    ended = [
+        reading.finding("SSE-5", False, expected, "lines that end with CR", exchange)
+        for exchange in (reading.answered(transcript, label) for label in STREAMS)
+        if not reading.events(exchange) and b"\r" in exchange.body
+    ]  # no frame of such a stream ever comes to its end
+    return ended or _grammar(transcript, "SSE-5", expected)
 
 
 def judge_head_at_once(transcript: Transcript) -> Iterator[Finding]:

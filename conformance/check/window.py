@@ -54,6 +54,42 @@ def judge_newest(transcript: Transcript) -> Iterator[Finding]:
         yield reading.same("CUR-3", [2], reading.steps(exchange), "what follows the newest id", exchange)
 
 
+# ---- cursors beyond the Node's own entries ------------------------------------------------------------
+
+NEIGHBOUR, BETWEEN = "older_neighbour", "node_between"
+BEFORE_OWN, BEHIND_OWN = "a number before its own first", "a number behind its own last"
+
+
+async def act_around(stage: Stage) -> None:
+    """A Node of another Domain is told something before this one exists, and again after this one was."""
+    neighbour = await acts.own_node(stage, NEIGHBOUR, domain="other")
+    async with stage.stream(WITNESS, identity=NEIGHBOUR) as witness:
+        await witness.head()
+        await acts.say(stage, neighbour, 1)
+        before = await acts.heard(witness, 1) or ""
+        node = await acts.own_node(stage, BETWEEN)
+        await acts.say(stage, node, 1)
+        async with stage.stream(BEFORE_OWN, identity=BETWEEN, cursor=before) as first:
+            await acts.heard(first, 1, HEAD_SECONDS)
+            await acts.say(stage, neighbour, 2)
+            behind = await acts.heard(witness, 2) or ""
+            async with stage.stream(BEHIND_OWN, identity=BETWEEN, cursor=behind) as last:
+                await last.head(HEAD_SECONDS)
+                await acts.say(stage, node, 2)
+                for probe in (first, last):
+                    await acts.heard(probe, 2, HEAD_SECONDS)
+
+
+def judge_around(transcript: Transcript) -> Iterator[Finding]:
+    reading.twin_steps(transcript, WITNESS, [1, 2])
+    for label, steps in ((BEFORE_OWN, [1, 2]), (BEHIND_OWN, [2])):
+        exchange = reading.needed(transcript, label)
+        status = reading.status_of(exchange)
+        yield reading.same("CUR-4", HTTPStatus.OK.value, status, f"{label}, of a neighbour", exchange)
+        if status == HTTPStatus.OK:
+            yield reading.same("CUR-5", steps, reading.steps(exchange), label, exchange)
+
+
 # ---- eviction ------------------------------------------------------------------------------------------
 
 BELOW, EDGE, ABOVE, AFTER_ALL = "two below the window", "one below the window", "high", "high, all evicted"
@@ -125,6 +161,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         act=act_far,
     ),
     Scenario(
+        name="around",
+        grade=Grade.G1,
+        effect=Effect.WRITE_OWN,
+        budget_seconds=20,
+        budget_reason="four commits and two replays, each at once; what does not come is awaited for 3 s",
+        act=act_around,
+    ),
+    Scenario(
         name="eviction",
         grade=Grade.G3,
         effect=Effect.DISRUPTIVE,
@@ -137,6 +181,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 _ROWS = (
     ("GATE-010", "A cursor outside the window opens no stream", ("GATE-10",), "far_cursor", judge_far),
     ("CUR-004", "The newest id is inside the window", ("CUR-4", "CUR-3"), "far_cursor", judge_newest),
+    ("CUR-044", "The window is the log's, not the Node's own", ("CUR-4", "CUR-5"), "around", judge_around),
     ("CUR-014", "The window ends one below what is retained", ("CUR-4",), "eviction", judge_edges),
     ("CUR-007", "An emptied log goes on counting", ("CUR-7",), "eviction", judge_replay_from_edge),
 )

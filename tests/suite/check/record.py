@@ -34,6 +34,7 @@ DEFECTS = {
     "keyless": "keyless-rows-lost",
     "leaving": "silent-departure",
     "far_cursor": "window-without-end",
+    "around": "bounds-of-its-own-subject",
     "keepalive": "other-keep-alive",
     "database_away": "copies-look-fresh",
     "database_stale": "copies-never-grow-old",
