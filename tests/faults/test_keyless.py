@@ -21,6 +21,9 @@ _WAITING = 300
 _SAMPLES = 40
 # For what is sure to come, on a machine that is busy with other things.
 _PATIENCE = 120
+# Both engines' disks sync now and then, for half a second where others write, too: so many samples may
+# meet that. Whatever a parked Domain costs, it costs in every batch.
+_SYNCS = 2
 # What two cores that do other things, too, may add to a median of some milliseconds.
 _NOISE = 0.05
 
@@ -73,7 +76,7 @@ async def test_one_domain_without_key_among_a_thousand_changes_nobodys_delay(
             during.append(await _lag(real, domain, node))
         await _all_at_once(real, domains)
         assert statistics.median(during) < statistics.median(before) + _NOISE
-        assert max(during) < max(before) + bus.TICK_SECONDS / 2
+        assert sorted(during)[-1 - _SYNCS] < max(before) + bus.TICK_SECONDS / 2
         assert await real.on_log(keyless, mute) == []
         rows = await real.store.read(partial(parked.list_parked, limit=2 * _WAITING))
         assert len(rows) == len(waiting)

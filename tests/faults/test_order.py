@@ -32,6 +32,8 @@ from tests.services.deployment import DATABASE, Deployment
 _SOURCE = "tenancy.NodeStateEntryChanged"
 _SAMPLES = 30
 _OPEN_SECONDS = scale.of(2.0, 60.0)
+# Both engines' disks sync now and then: so many samples may meet that.
+_SYNCS = 2
 # What two cores that do other things, too, may add to a median of some milliseconds.
 _NOISE = 0.05
 
@@ -155,7 +157,7 @@ async def test_an_unrelated_transaction_that_stays_open_does_not_change_the_lag(
         during = await _lags(real, domain, node, _OPEN_SECONDS)
         held.may_go.set()
         assert statistics.median(during) < statistics.median(before) + _NOISE
-        assert max(during) < max(before) + bus.TICK_SECONDS
+        assert sorted(during)[-1 - _SYNCS] < max(before) + bus.TICK_SECONDS / 2
         nursery.cancel_scope.cancel()
 
 

@@ -1,6 +1,7 @@
 """`make certify-real`: the suite against a real deployment, two replicas certified as one target."""
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -9,11 +10,16 @@ from pathlib import Path
 
 import trio
 
-from tests.services import deployment, verbs
+from tests.services import deployment, driver, verbs
 from tests.services.deployment import Deployment
 
 # As far as this revision has checks; parity moves the clock, which JetStream does not follow.
 PROFILES = ("pull", "stream", "replay", "keys", "contract", "durability")
+
+
+def driver_command(running: Deployment) -> list[str]:
+    """The child process that hands verbs on to this deployment."""
+    return [sys.executable, str(Path(driver.__file__)), str(running.room / "verbs.sock")]
 
 
 def target_file(running: Deployment) -> Path:
@@ -24,8 +30,8 @@ def target_file(running: Deployment) -> Path:
         f"base_urls = {[replica.url for replica in running.replicas]}",
         "may_disrupt = true",
         "[driver]",
-        'kind = "socket"',
-        f'socket = "{running.room / "verbs.sock"}"',
+        'kind = "command"',
+        f"command = {json.dumps(driver_command(running))}",
     ]
     secrets = {name: each["token"] for name, each in told["operators"].items()}
     secrets |= {name: each["credential"] for name, each in told["nodes"].items()}

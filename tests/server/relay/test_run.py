@@ -297,6 +297,29 @@ async def test_commits_wake_the_relay_at_once(nursery: trio.Nursery) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_wake_in_the_middle_of_a_batch_that_parks_is_heard_behind_it(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tick_seconds=3600) as bus:
+        keyed, keyless, node = bus.ids.uuid7(), bus.ids.uuid7(), bus.ids.uuid7()
+        await bus.provision(keyed)
+        whole = settling.settle
+
+        def settle(change: Change, decisions: Any, *more: Any) -> None:
+            if any(decision.row.domain_id == keyless for decision in decisions):
+                trio.from_thread.run_sync(nursery.start_soon, bus.publish, keyed, [node])
+                trio.from_thread.run_sync(bus.relay.wake)
+            whole(change, decisions, *more)
+
+        monkeypatch.setattr(settling, "settle", settle)
+        nursery.start_soon(bus.relay.run)
+        for turn in range(20):
+            await bus.publish(keyless, [node])
+            with trio.fail_after(_TEN_SECONDS):
+                assert (await bus.log.read_tail(turn)).read_to == turn + 1
+        nursery.cancel_scope.cancel()
+
+
 class _Outage:
     """A store that is away until it is told to come back."""
 
