@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from reference_server.log import direct, messages, publishing, subjects
 from reference_server.log.live import LiveTail
 from reference_server.log.nats_link import NatsLink
+from reference_server.log.recent import Recent
 from reference_server.metrics import Metrics
 from reference_server.ports import (
     Appended,
@@ -32,9 +33,14 @@ _TAIL_ENTRIES = 8_192
 _NODE_ENTRIES = 1_024
 _NODE_BYTES = 512 * 1024
 
+# The newest entries, by Node: JetStream finds a Node's messages by walking over all the others, so that of a
+# thousand agents that come back at once each would have it walk over what all of them missed. A million
+# entries of broadcasts fit.
+_RECENT_BYTES = 32 * 1024 * 1024
+
 # Replays that are read side by side: what they ask for arrives faster than it is read, and everything else on
 # the connection, its pings too, waits behind it. A server cuts a client that lets 64 MiB wait.
-_NODES_AT_ONCE = 8
+_NODES_AT_ONCE = 4
 
 # The newest messages of a full batch are some ten round trips.
 _COMPARE_SECONDS = 5.0
@@ -52,6 +58,7 @@ class JetStreamLog:
         self._metrics = metrics
         self._live: LiveTail | None = None
         self._asking: _Asking | None = None
+        self._recent = Recent(_RECENT_BYTES)
         self._reads = trio.CapacityLimiter(_NODES_AT_ONCE)
 
     # ---- as streams read it
@@ -75,6 +82,7 @@ class JetStreamLog:
             raise Unavailable("the log is not there") from refusal
         state = info.state
         low = state.first_seq if state.messages else state.last_seq + 1
+        self._recent.forget_below(low)
         self._metrics.log_low.set(low)
         self._metrics.log_high.set(state.last_seq)
         return Bounds(low=low, high=state.last_seq)
@@ -86,15 +94,19 @@ class JetStreamLog:
             while True:
                 taken = await live.take(_TAIL_ENTRIES)
                 if taken:
-                    return Tail(appended=messages.entries(taken), read_to=taken[-1][0])
+                    tail = Tail(appended=messages.entries(taken), read_to=taken[-1][0])
+                    self._recent.add(after, tail)
+                    return tail
                 high = (await self.bounds()).high
                 if high < live.taken_to:
                     raise Unavailable("the log was made again")
                 if high > live.taken_to and await live.is_drained():
                     live.taken_to = high  # what there was is evicted
+                    self._recent.clear()
                     return Tail(appended=(), read_to=high)
         except Unavailable:
             self._live = None
+            self._recent.clear()
             await live.stop()
             raise
 
@@ -105,6 +117,7 @@ class JetStreamLog:
         if live is not None:
             self._live = None
             await live.stop()
+        self._recent.clear()
         live = LiveTail(self._link, after)
         await live.start()
         self._live = live
@@ -114,6 +127,9 @@ class JetStreamLog:
         """See EventStream."""
         if after >= up_to:
             return Tail(appended=(), read_to=up_to)
+        held = self._recent.read(node_id, after, up_to, entries=_NODE_ENTRIES, size=_NODE_BYTES)
+        if held is not None:
+            return held
         ask = partial(
             direct.next_of,
             self._link,
