@@ -15,6 +15,11 @@ from reference_server.store.tables import outbox_events, signing_keys, sse_relay
 _CLAIM_BYTES = 8 * 1024 * 1024
 _FETCH = 128
 
+# Pending rows are asked for so many at first, then twice as many each time: a row may address a thousand
+# Nodes, and a batch that takes four of them must not be sent four thousand.
+_FIRST_ROWS = 16
+_BEFORE_ALL = -(2**63)
+
 Claim: TypeAlias = tuple[list[Row], bool]  # rows in order, and whether there are more of them
 
 _skipped = sse_relay_skipped.c
@@ -50,7 +55,7 @@ def _domains_given_a_key() -> Select[Any]:
 _DOMAINS_GIVEN_A_KEY = _domains_given_a_key()
 _PENDING = (
     select(*_columns)
-    .where(IS_PENDING)
+    .where(IS_PENDING, _row.id > bindparam("after"))
     .order_by(_row.id)
     .limit(bindparam("wanted"))
     .execution_options(yield_per=_FETCH)
@@ -74,8 +79,18 @@ _SEALED = select(signing_keys.c.key_id, signing_keys.c.sealed_seed).where(
 
 
 def pending(connection: Connection, limit: int) -> Claim:
-    """The oldest pending rows."""
-    return _claimed(connection.execute(_PENDING, {"wanted": limit}), limit)
+    """The oldest pending rows, no more of them than `limit` publishes need."""
+    claimed: list[Row] = []
+    after, size, room, wanted = _BEFORE_ALL, _CLAIM_BYTES, limit, min(_FIRST_ROWS, limit)
+    while True:
+        found = connection.execute(_PENDING, {"after": after, "wanted": wanted})
+        rows, more = _claimed(found, wanted, size)
+        claimed += rows
+        size -= sum(map(_size, rows))
+        room -= sum(max(1, len(row.recipients)) for row in rows)
+        if len(rows) < wanted or room <= 0 or size <= 0:
+            return claimed, more
+        after, wanted = rows[-1].id, min(2 * wanted, room)
 
 
 def domains_given_a_key(connection: Connection) -> list[str]:
@@ -89,13 +104,16 @@ def released(connection: Connection, domain_ids: Collection[str], limit: int) ->
     return _claimed(connection.execute(_RELEASED, wanted), limit)
 
 
-def _claimed(result: Result[Any], limit: int) -> Claim:
+def _size(row: Row) -> int:
+    return len(row.payload) + len(row.recipients) * node_bytes.WIDTH
+
+
+def _claimed(result: Result[Any], limit: int, room: int = _CLAIM_BYTES) -> Claim:
     claimed: list[Row] = []
-    room = _CLAIM_BYTES
     with result as found:
         for columns in found:
             row = _record(columns)
-            room -= len(row.payload) + len(row.recipients) * node_bytes.WIDTH
+            room -= _size(row)
             if claimed and room < 0:
                 return claimed, True
             claimed.append(row)
