@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Update, bindparam, delete, insert, select, text, update
 
 from reference_server.log import subjects
 from reference_server.outbox.lifecycle import Move, Status, after
@@ -19,9 +19,16 @@ _row = outbox_events.c
 _cursor = sse_relay_cursor.c
 
 # One statement per move; what is published owes nobody anything any more (OUT-4).
-_STAND = update(outbox_events).where(_row.id == bindparam("row_id")).values(status=bindparam("stands"))
+_STAND = (
+    update(outbox_events)
+    .where(_row.id.in_(bindparam("rows", expanding=True)))
+    .values(status=bindparam("stands"))
+)
 _PUBLISHED = _STAND.values(recipients=b"")
 _STATEMENTS = ((Move.PUBLISH, _PUBLISHED), (Move.SETTLE, _STAND), (Move.PARK, _STAND))
+
+# Rows moved by one statement: one each would be a round trip each.
+_ROWS_AT_ONCE = 500
 
 _RELEASE = delete(sse_relay_skipped).where(_skipped.outbox_id == bindparam("row_id"))
 _PARK = insert(sse_relay_skipped)
@@ -84,9 +91,7 @@ def settle(
         connection.execute(_OWE, still)
         decisions = [made for made in decisions if made.row.event_id not in owed]
     for move, statement in _STATEMENTS:
-        moved = [_stand(decision) for decision in decisions if decision.move is move]
-        if moved:
-            connection.execute(statement, moved)
+        _move(connection, statement, [made for made in decisions if made.move is move])
     left = [{"row_id": made.row.id} for made in decisions if made.row.status is Status.PARKED]
     if left:
         connection.execute(_RELEASE, left)
@@ -95,8 +100,14 @@ def settle(
         connection.execute(_PARK, parked)
 
 
-def _stand(decision: Decision) -> dict[str, object]:
-    return {"row_id": decision.row.id, "stands": after(decision.row.status, decision.move).value}
+def _move(connection: Connection, statement: Update, decisions: Sequence[Decision]) -> None:
+    """Give the rows of one move the status that each has after it."""
+    by_status: dict[str, list[int]] = {}
+    for made in decisions:
+        by_status.setdefault(after(made.row.status, made.move).value, []).append(made.row.id)
+    for stands, rows in by_status.items():
+        for at in range(0, len(rows), _ROWS_AT_ONCE):
+            connection.execute(statement, {"rows": rows[at : at + _ROWS_AT_ONCE], "stands": stands})
 
 
 def _parked(decision: Decision, now: int) -> dict[str, object]:

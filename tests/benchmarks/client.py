@@ -158,6 +158,13 @@ class Load:
             for key, _ in self.selector.select(0.05):
                 self._read(key.data)
 
+    def run_to(self, total: int) -> None:
+        """Read until `total` frames are here, for as long as more of them come."""
+        seen = -1
+        while seen < self.frames < total:
+            seen = self.frames
+            self.run_until(total, PATIENCE_SECONDS)
+
 
 def _streams_job(job: dict[str, object]) -> None:
     """Open the streams, say so, then read while a `stop` job tells how many frames were sent."""
@@ -174,9 +181,8 @@ def _streams_job(job: dict[str, object]) -> None:
     while not stdin.select(0) and time.monotonic() < end:
         load.run_until(None, 0.02)
     total = hear().get("frames")
-    load.run_until(
-        int(str(total)) if total is not None else None, PATIENCE_SECONDS if total is not None else 0.0
-    )
+    if total is not None:
+        load.run_to(int(str(total)))
     if numbered:
         load.run_until(None, SURPLUS_SECONDS)
     elapsed = max(load.last - load.first, 1) / 1e9
