@@ -10,7 +10,7 @@ BUSPROOF_KILLS ?= 100
 FAULT_RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help certify second certify-real live test lint bench bench-real crash faults mutants mutation clean-runs nginx audit clean
+.PHONY: help certify second certify-real live test lint bench bench-real crash faults planted mutants mutation clean-runs nginx audit clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ crash: $(READY)  ## at least 100 kills of the real processes; writes docs/eviden
 
 faults: $(READY)  ## faults and crashes of the real bus at length, ten times in a row; writes docs/evidence/faults.json
 	$(BIN)/python -m tests.faults --runs $(FAULT_RUNS)
+
+planted: $(READY)  ## defects of the real bus that no client could provoke, each against every probe, ten minutes
+	BUSPROOF_FAULTS=long $(BIN)/pytest -q tests/real/test_planted.py --timeout 900
 
 mutants: $(READY)  ## every planted defect against the suite; writes docs/kill-matrix.md
 	$(BIN)/python -m tests.suite.mutants

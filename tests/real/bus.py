@@ -40,6 +40,7 @@ class RealBus:
     keyring: Keyring
     ids: Uuid7Ids
     log: JetStreamLog
+    url: str  # of the NATS, for further links
 
     def relay(self, log: LogAppender | None = None, publishes: int = 500) -> Relay:
         """A relay as a process that has just started has it: sure of nothing."""
@@ -107,7 +108,7 @@ class RealBus:
                 size=8 * 1024 * 1024,
             )
             batch = await self.link.call(ask)
-            found += [message_id.partition(".")[0] for _, _, message_id, _ in batch.messages]
+            found += [json.loads(wire)["id"] for _, _, _, wire in batch.messages]
             if not batch.pending:
                 return found
             start = batch.messages[-1][0] + 1
@@ -134,7 +135,7 @@ async def opened(database_url: str, nats_url: str, *, window: float = 120) -> As
         wanted = ensure.Wanted(duplicate_window_seconds=window)
         await ensure.ensure_node_events_stream(link, wanted, recorded=0)
         log = JetStreamLog(link, metrics.create())
-        yield RealBus(store=store, link=link, keyring=Keyring(b"m" * 32), ids=ids, log=log)
+        yield RealBus(store=store, link=link, keyring=Keyring(b"m" * 32), ids=ids, log=log, url=nats_url)
 
 
 def lease_deadline(seconds: float) -> float:
