@@ -34,6 +34,9 @@ HONESTY, POWERS = "run.honesty", "run.powers"
 PULSE_SECONDS = 10.0
 _PULSE_PAUSE = 0.25
 
+# A refusal is awaited for three seconds: a stall of ours this long can make any check miss one.
+LONG_STALL_NS = 1_000_000_000
+
 _OWN_BUDGET_SECONDS = 60.0
 _ATTEMPTS = 2
 
@@ -180,7 +183,8 @@ class Session:
         if acted.cut:
             reason = f"its scenario was cut off after {acted.scenario.budget_seconds:g} s"
             return weakened(result, Verdict.NOT_TESTABLE, reason)
-        if check.timed and acted.stalled_ns and result.violations:
+        doubtful = acted.stalled_ns >= (1 if check.timed else LONG_STALL_NS)
+        if doubtful and result.violations:
             reason = f"our own machine stalled for {acted.stalled_ns // 1_000_000} ms"
             return replace(without_judgement(check, Verdict.INCONCLUSIVE, reason), findings=result.findings)
         return result

@@ -70,7 +70,7 @@ class Check:
     `judge` yields findings. No finding at all counts as not_testable, never as a pass; the severity of a
     finding that does not hold comes from the keyword of its clause. Raises CannotJudge. `timed` says that a
     violation found may be our own machine's stall: such a check is inconclusive if the load canary saw one,
-    and its scenario is run again, alone.
+    and its scenario is run again, alone. A stall as long as a scenario's patience makes any check so.
     """
 
     id: str

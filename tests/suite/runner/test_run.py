@@ -250,6 +250,27 @@ async def test_a_stall_does_not_excuse_what_has_nothing_to_do_with_time(
     assert record.exit_code == 1
 
 
+async def test_a_stall_as_long_as_a_scenarios_patience_is_tried_again_whatever_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+    honest = acting.act
+
+    async def stalled(each: Scenario, kit: acting.Kit, attempt: int = 1) -> acting.Acted:
+        acted = await honest(each, kit, attempt)
+        if each.name == "one":
+            attempts.append(attempt)
+        return replace(acted, stalled_ns=3_000_000_000 if attempt == 1 else 0)
+
+    def broken(transcript: Transcript) -> Iterable[Finding]:
+        yield finding(holds=False)
+
+    monkeypatch.setattr(acting, "act", stalled)
+    record = await ran(tmp_path, scenario(), check(findings=broken))
+    assert attempts == [1, 2]
+    assert record.exit_code == 1  # what is broken is broken without a stall, too
+
+
 async def test_a_driver_that_cannot_be_used_is_ours(tmp_path: Path) -> None:
     async with serving(polite) as tiny:
         broken = DriverSpec(kind="command", command=("/no/such/driver",))
