@@ -7,9 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import pg8000.dbapi
+import trio
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -129,6 +130,38 @@ def dialer(place: Place, *, parameters: dict[str, str] | None = None) -> Dialer:
     return Dialer(
         engine=create_engine("postgresql+pg8000://", creator=dial, poolclass=NullPool), opened=opened
     )
+
+
+class Closable(Protocol):
+    """What was opened, and must not be left behind."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+async def dialed(dial: Callable[[], C], limiter: trio.CapacityLimiter | None = None) -> C:
+    """What `dial` opens in a thread; what comes for a caller that was cancelled meanwhile is closed."""
+    held: list[C] = []
+    given_up: list[bool] = []
+
+    def close() -> None:
+        with suppress(IndexError):  # the thread or the caller, whoever comes first
+            held.pop().close()
+
+    def work() -> None:
+        held.append(dial())
+        if given_up:
+            close()
+
+    try:
+        await trio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+    except trio.Cancelled:
+        given_up.append(True)
+        close()
+        raise
+    return held.pop()
 
 
 class Wire(Protocol):

@@ -7,7 +7,7 @@ from typing import TypeVar
 import trio
 
 from reference_server.ports import Unavailable
-from reference_server.store import refusals
+from reference_server.store import dialing, refusals
 from reference_server.store.dialing import Dialer, Line
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class Lines:
             if trio.current_time() < self._rests_until:
                 raise Unavailable("the database cannot be reached")
             try:
-                return await self._in_thread(self._dial)
+                return await dialing.dialed(self._dial, self._threads)
             except Unavailable:
                 self._rests_until = trio.current_time() + _REST_SECONDS
                 raise

@@ -92,7 +92,7 @@ class Listener:
             await trio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await trio.to_thread.run_sync(self._connect, abandon_on_cancel=True)
+        connection = await dialing.dialed(self._connect)
         try:
             self._forget()
             self._hears = True
@@ -104,7 +104,7 @@ class Listener:
                 for said in await trio.to_thread.run_sync(connection.collect, abandon_on_cancel=True):
                     self.note(said)
         finally:
-            connection.wire.close()
+            connection.close()
 
     def _connect(self) -> "_Ear":
         with refusals.as_unavailable():
@@ -167,6 +167,10 @@ class _Ear:
     def __init__(self, connection: Any, wire: _Unread) -> None:
         self._connection = connection
         self.wire = wire
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self.wire.close()
 
     def collect(self) -> list[Heard]:
         """What came since the last look, in order."""
