@@ -20,7 +20,6 @@ from tests.server import bus
 from tests.server.bus import LEASE
 from tests.server.stream.fakes import NODE, OTHER_NODE, ListLog, body
 
-
 # What a stalled machine may make of a few milliseconds.
 COMES_SECONDS = 10.0
 

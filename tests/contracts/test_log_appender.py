@@ -102,7 +102,8 @@ def to(bodies: Sequence[SignedBody], *node_ids: str) -> list[Outgoing]:
 
 def answered(landed: Landed, node_id: str) -> list[tuple[int, str]]:
     """Where a Node's entries stand, as the appender says."""
-    return [(at, each.body.event_id) for each in landed.appended for at, node in each.entries if node == node_id]
+    entries = ((at, node, each.body) for each in landed.appended for at, node in each.entries)
+    return [(at, body.event_id) for at, node, body in entries if node == node_id]
 
 
 def reached(landed: Landed) -> set[tuple[str, str]]:
