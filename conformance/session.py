@@ -180,13 +180,14 @@ class Session:
         if acted.obstacle is not None:
             return without_judgement(check, acted.obstacle, acted.reason)
         result = judge(check, acted.transcript, self._catalogue.clauses)
+        stall = f"our own machine stalled for {acted.stalled_ns // 1_000_000} ms"
         if acted.cut:
             reason = f"its scenario was cut off after {acted.scenario.budget_seconds:g} s"
+            if acted.stalled_ns >= LONG_STALL_NS:
+                return weakened(result, Verdict.INCONCLUSIVE, f"{reason}; {stall}")
             return weakened(result, Verdict.NOT_TESTABLE, reason)
-        doubtful = acted.stalled_ns >= (1 if check.timed else LONG_STALL_NS)
-        if doubtful and result.violations:
-            reason = f"our own machine stalled for {acted.stalled_ns // 1_000_000} ms"
-            return replace(without_judgement(check, Verdict.INCONCLUSIVE, reason), findings=result.findings)
+        if result.violations and acted.stalled_ns >= (1 if check.timed else LONG_STALL_NS):
+            return replace(without_judgement(check, Verdict.INCONCLUSIVE, stall), findings=result.findings)
         return result
 
     def _with_attempt(self, result: CheckResult, acted: Acted, transcript: str) -> CheckResult:

@@ -271,6 +271,20 @@ async def test_a_stall_as_long_as_a_scenarios_patience_is_tried_again_whatever_f
     assert record.exit_code == 1  # what is broken is broken without a stall, too
 
 
+async def test_what_a_stall_cut_off_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = acting.act
+
+    async def stalled(each: Scenario, kit: acting.Kit, attempt: int = 1) -> acting.Acted:
+        acted = await honest(each, kit, attempt)
+        cut = each.name == "one" and attempt == 1
+        return replace(acted, cut=cut, stalled_ns=3_000_000_000 if cut else 0)
+
+    monkeypatch.setattr(acting, "act", stalled)
+    record = await ran(tmp_path, scenario(), check(findings=answered))
+    assert record.exit_code == 0 and verdicts(record) == {"T-001": "pass"}
+    assert [each.verdict for each in record.results[0].attempts] == ["inconclusive", "pass"]
+
+
 async def test_a_driver_that_cannot_be_used_is_ours(tmp_path: Path) -> None:
     async with serving(polite) as tiny:
         broken = DriverSpec(kind="command", command=("/no/such/driver",))
