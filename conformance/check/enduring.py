@@ -129,6 +129,10 @@ def _away(transcript: Transcript) -> None:
 STALE, STALE_UNKNOWN = "pulled too late", "pulled too late, no such Node"
 STALE_EVENTS, STALE_CHANGED = "a stream too late", "a change after too long "
 
+# What can be refused without a look at the database is refused before it is missed.
+STALE_NOBODY, STALE_GARBAGE = "nobody pulls too late", "an unreadable credential pulls too late"
+UNREADABLE = ("Authorization", "Bearer nsk_x_unreadable")
+
 
 async def act_stale(stage: Stage) -> None:
     node = await acts.own_node(stage, STALE_NODE)
@@ -142,6 +146,8 @@ async def act_stale(stage: Stage) -> None:
         nobody = f"/v1/nodes/{uuid.UUID(bytes=stage.rng.randbytes(16), version=4)}/state"
         await stage.request(STALE_UNKNOWN, "GET", nobody, identity=STALE_NODE, timeout=HEAD_SECONDS)
         await acts.knock(stage, STALE_EVENTS, node.id, identity=STALE_NODE)
+        await acts.knock(stage, STALE_NOBODY, node.id, surface=acts.STATE)
+        await acts.knock(stage, STALE_GARBAGE, node.id, surface=acts.STATE, headers=[UNREADABLE])
     finally:
         await stage.driver.start("database")
     await _settled(stage, node, STALE_CHANGED)
@@ -164,6 +170,16 @@ def judge_undecided(transcript: Transcript) -> Iterator[Finding]:
     alike = reading.answer_text(known) == reading.answer_text(unknown)
     yield reading.finding("GATE-11", alike, reading.answer_text(known), reading.answer_text(unknown), unknown)
     yield _refused("GATE-11", reading.needed(transcript, STALE_EVENTS), ("authz_unavailable",))
+
+
+def judge_before(transcript: Transcript) -> Iterator[Finding]:
+    _away(transcript)
+    if reading.status_of(reading.needed(transcript, STALE)) != HTTPStatus.SERVICE_UNAVAILABLE:
+        raise CannotJudge("whoever has a credential was not answered 503 either")
+    for label, code in ((STALE_NOBODY, "unauthenticated"), (STALE_GARBAGE, "nsk_invalid")):
+        exchange = reading.needed(transcript, label)
+        holds = reading.answer_text(exchange) == f"401 {code}"
+        yield reading.finding("GATE-12", holds, f"401 {code}", reading.answer_text(exchange), exchange)
 
 
 def _refused(clause: str, exchange: Exchange, codes: tuple[str, ...]) -> Finding:
@@ -226,7 +242,7 @@ _ACTS = (
         40,
         "four commits, eight seconds without the database, ten to return",
     ),
-    ("database_stale", act_stale, ("stop database",), 30, "five refusals and ten seconds to return"),
+    ("database_stale", act_stale, ("stop database",), 30, "seven refusals and ten seconds to return"),
     ("rotation_away", act_rotation, (), 24, "three commits and ten seconds for the log to return"),
 )
 
@@ -248,6 +264,7 @@ _ROWS = (
     ("PULL-015", "A pull without the database says its age", "PULL-5", "database_away", judge_age),
     ("PULL-025", "A snapshot that is too old is not served", "PULL-5", "database_stale", judge_stale),
     ("GATE-051", "What cannot be decided tells nothing", "GATE-11", "database_stale", judge_undecided),
+    ("GATE-056", "Who has no credential is told so before 503", "GATE-12", "database_stale", judge_before),
     ("KEY-027", "A rotation without the log is told in its place", "KEY-2", "rotation_away", judge_rotation),
 )
 
