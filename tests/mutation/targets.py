@@ -27,7 +27,7 @@ TARGETS: Mapping[str, Sequence[str]] = MappingProxyType(
         "conformance/verdict/result.py": _VERDICT,
         "conformance/verdict/whole.py": _VERDICT,
         "conformance/agent/grammar.py": _STREAM,
-        "conformance/agent/eventsource.py": _STREAM,
+        "conformance/agent/eventsource.py": ("tests/suite/agent/test_beginning.py", *_STREAM),
         "conformance/agent/envelope.py": _BYTES,
         "conformance/agent/lexemes.py": _BYTES,
     }
