@@ -29,6 +29,6 @@ TARGETS: Mapping[str, Sequence[str]] = MappingProxyType(
         "conformance/agent/grammar.py": _STREAM,
         "conformance/agent/eventsource.py": ("tests/suite/agent/test_beginning.py", *_STREAM),
         "conformance/agent/envelope.py": _BYTES,
-        "conformance/agent/lexemes.py": _BYTES,
+        "conformance/agent/lexemes.py": ("tests/suite/agent/test_members.py", *_BYTES),
     }
 )
