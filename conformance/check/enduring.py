@@ -131,7 +131,7 @@ STALE_EVENTS, STALE_CHANGED = "a stream too late", "a change after too long "
 
 # What can be refused without a look at the database is refused before it is missed.
 STALE_NOBODY, STALE_GARBAGE = "nobody pulls too late", "an unreadable credential pulls too late"
-UNREADABLE = ("Authorization", "Bearer nsk_x_unreadable")
+UNREADABLE = ("Authorization", "Basic bm9ib2R5")
 
 
 async def act_stale(stage: Stage) -> None:
@@ -176,7 +176,7 @@ def judge_before(transcript: Transcript) -> Iterator[Finding]:
     _away(transcript)
     if reading.status_of(reading.needed(transcript, STALE)) != HTTPStatus.SERVICE_UNAVAILABLE:
         raise CannotJudge("whoever has a credential was not answered 503 either")
-    for label, code in ((STALE_NOBODY, "unauthenticated"), (STALE_GARBAGE, "nsk_invalid")):
+    for label, code in ((STALE_NOBODY, "unauthenticated"), (STALE_GARBAGE, "unauthenticated")):
         exchange = reading.needed(transcript, label)
         holds = reading.answer_text(exchange) == f"401 {code}"
         yield reading.finding("GATE-12", holds, f"401 {code}", reading.answer_text(exchange), exchange)

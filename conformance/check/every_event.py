@@ -85,12 +85,17 @@ def judge_envelopes(transcript: Transcript) -> Iterator[Finding]:
 
 
 def _told(transcript: Transcript, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The same findings, with how much was seen and how often it was wrong."""
+    """The same findings, with how much was seen and how often it was wrong.
+
+    Where no stream was as it should be, what is right about them is no evidence: nobody is known to serve.
+    """
     counted, streams, wrong = (
         reading.fact(transcript, _COUNT, name) for name in ("events", "streams", "wrong")
     )
     everywhere = f"{counted} events on {streams} streams"
     for each in findings:
+        if each.holds and not wrong.get(_WHOLE):
+            continue
         often = f"{each.observed} ({wrong.get(each.clause)} times among {everywhere})"
         yield replace(each, observed=everywhere if each.holds else often)
 

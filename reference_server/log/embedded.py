@@ -139,12 +139,16 @@ class EmbeddedLog:
         if after >= up_to:
             return Tail(appended=(), read_to=up_to)
         node = node_bytes.raw(node_id)
-        return await self._store.read(lambda connection: self._read_node(connection, node, after, up_to))
+        tail, low = await self._store.read(lambda connection: self._read_node(connection, node, after, up_to))
+        # An eviction is seen by readers before its own thread has told us: whoever asks next must know.
+        low = min(low, self._bounds.high + 1)
+        self._bounds = Bounds(low=max(low, self._bounds.low), high=self._bounds.high)
+        return tail
 
     def _read_after(self, connection: Connection, after: int) -> list[Appended]:
         return self._with_bodies(connection, rows.after(connection, after, _TAIL_ENTRIES))
 
-    def _read_node(self, connection: Connection, node: bytes, after: int, up_to: int) -> Tail:
+    def _read_node(self, connection: Connection, node: bytes, after: int, up_to: int) -> tuple[Tail, int]:
         found = rows.of_node(connection, node, after, up_to, _NODE_ENTRIES)
         size = 0
         places: list[rows.Place] = []
@@ -155,7 +159,8 @@ class EmbeddedLog:
             size += bytes_of_body
         whole = len(places) == len(found) < _NODE_ENTRIES
         read_to = up_to if whole else places[-1][0]
-        return Tail(appended=self._with_bodies(connection, places), read_to=read_to)
+        tail = Tail(appended=self._with_bodies(connection, places), read_to=read_to)
+        return tail, rows.bounds(connection).low
 
     def _with_bodies(self, connection: Connection, places: Sequence[rows.Place]) -> list[Appended]:
         wanted = {body_id for _, _, body_id in places}
@@ -217,7 +222,7 @@ class EmbeddedLog:
         return dropped.whole_piece
 
     def _let_go(self, low: int, size: int) -> None:
-        self._bounds = Bounds(low=low, high=self._bounds.high)
+        self._bounds = Bounds(low=max(low, self._bounds.low), high=self._bounds.high)
         self._held -= size
         self._tail.forget_below(low)
         self._show()

@@ -69,7 +69,7 @@ async def test_two_replicas_are_one_bus(tmp_path: Path) -> None:
         for number in range(6):
             assert (await put(on, (one, two)[number % 2], "node_a", str(number))).is_success
         await until(lambda: all(len(agent.frames) >= 6 for agent in agents), 20)
-        await until(lambda: agents[0].frames == agents[1].frames, 20)
+        await until(lambda: agents[0].frames == agents[1].frames, 60)
 
         late = agent_of(on, "node_a", two)  # goes on at the other replica from a cursor of the first
         late.frames.append(agents[0].frames[2])

@@ -159,6 +159,19 @@ async def test_eviction_moves_low_and_never_high() -> None:
         assert [at for at, _, _ in flat((await bus.log.read_tail(3)).appended)] == [13, 14, 15]
 
 
+async def test_an_eviction_is_known_to_whoever_has_read_without_the_entries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened() as bus:
+        node = bus.ids.uuid7()
+        await _fill(bus, [node], 3)
+        monkeypatch.setattr(bus.log, "_let_go", lambda low, size: None)  # the commit has not been told yet
+        await bus.log.evict()
+        assert (await bus.log.bounds()).low == 1
+        assert (await bus.log.read_node(node, 1, 3)).appended == []
+        assert await bus.log.bounds() == Bounds(low=4, high=3)
+
+
 async def test_a_reader_behind_an_emptied_log_is_told_how_far_it_is() -> None:
     async with opened() as bus:
         await _fill(bus, [bus.ids.uuid7()], 3)

@@ -16,7 +16,7 @@ SHARD = (
     "existence-before-relation",
     "credentials-before-501",
     "underscored-type",
-    "old-key-goes-on",
+    "late-rows-by-the-present-key",
     "chain-without-links",
     "peers-backwards",
     "nonces-not-needed",

@@ -40,9 +40,9 @@ def test_it_is_conformant_at_g3_and_what_was_not_tested_is_named(tmp_path: Path)
         },
         {
             "power": "stop database",
-            "checks": ["GATE-051", "OUT-018", "PULL-015", "PULL-025"],
+            "checks": ["GATE-051", "GATE-056", "OUT-018", "PULL-015", "PULL-025"],
             "clauses": [],
-            "in_part": ["GATE-11", "OUT-8", "PULL-5"],
+            "in_part": ["GATE-11", "GATE-12", "OUT-8", "PULL-5"],
         },
     ]
     verdicts = {each["id"]: each["verdict"] for each in run["checks"]}
