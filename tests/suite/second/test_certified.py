@@ -49,7 +49,7 @@ def test_it_is_conformant_at_g3_and_what_was_not_tested_is_named(tmp_path: Path)
     assert verdicts["SSE-008"] == verdicts["CUR-017"] == "not_applicable"
     for text in (done.stdout, (out / "summary.md").read_text()):
         assert "for want of 'restart': SSE-8; in part CUR-7 (CUR-017, SSE-008)" in text
-        assert "for want of 'stop database': in part GATE-11, OUT-8, PULL-5 (GATE-051" in text
+        assert "for want of 'stop database': in part GATE-11, GATE-12, OUT-8, PULL-5 (GATE-051" in text
 
 
 def test_claiming_what_its_driver_cannot_show_is_never_green(tmp_path: Path) -> None:
