@@ -28,7 +28,7 @@ TARGETS: Mapping[str, Sequence[str]] = MappingProxyType(
         "conformance/verdict/whole.py": _VERDICT,
         "conformance/agent/grammar.py": _STREAM,
         "conformance/agent/eventsource.py": ("tests/suite/agent/test_beginning.py", *_STREAM),
-        "conformance/agent/envelope.py": _BYTES,
+        "conformance/agent/envelope.py": ("tests/suite/agent/test_misspelled.py", *_BYTES),
         "conformance/agent/lexemes.py": ("tests/suite/agent/test_members.py", *_BYTES),
     }
 )
