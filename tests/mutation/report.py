@@ -15,9 +15,10 @@ _HEAD = """# Mutation testing
 `make mutation` changes the code that verdicts, the stream's grammar and the canonical bytes rest on, one
 place at a time, by [cosmic-ray](https://cosmic-ray.readthedocs.io), and runs the tests of that code. A mutant
 that no test notices must have its reason in `tests/mutation/survivors.yaml`; one without fails the target.
+Some changes cosmic-ray fails to write (an exception of a tuple of them): these are counted as not made.
 
-| module | mutants | killed | survived, with a reason |
-|---|---:|---:|---:|
+| module | mutants | killed | survived, with a reason | not made |
+|---|---:|---:|---:|---:|
 """
 
 
@@ -61,8 +62,8 @@ def document(outcomes: Sequence[Outcome], known: Mapping[Mutant, str]) -> str:
 
 
 def _row(outcome: Outcome) -> str:
-    killed, survived = (outcome.counts.get(fate, 0) for fate in ("killed", "survived"))
-    return f"| `{outcome.module}` | {sum(outcome.counts.values())} | {killed} | {survived} |"
+    fates = (outcome.counts.get(fate, 0) for fate in ("killed", "survived", "incompetent"))
+    return f"| `{outcome.module}` | {sum(outcome.counts.values())} | {' | '.join(map(str, fates))} |"
 
 
 def _survivors(outcome: Outcome, known: Mapping[Mutant, str]) -> str:

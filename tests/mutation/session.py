@@ -40,8 +40,8 @@ class Outcome:
 
     @property
     def whole(self) -> bool:
-        """Whether every mutant was tried, and none broke the tool itself."""
-        return sum(self.counts.values()) > 0 and set(self.counts) <= {"killed", "survived"}
+        """Whether every mutant was tried; cosmic-ray fails to write some changes of its own ("incompetent")."""
+        return sum(self.counts.values()) > 0 and set(self.counts) <= {"killed", "survived", "incompetent"}
 
 
 class CannotMutate(Exception):

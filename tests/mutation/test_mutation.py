@@ -43,7 +43,7 @@ def test_every_survivor_has_its_reason_and_every_reason_its_survivor() -> None:
 
 def test_the_document_shows_each_survivor_beside_its_reason() -> None:
     told = report.document([outcome(ONE)], {ONE: "the same value"})
-    assert f"| `{MODULE}` | 4 | 3 | 1 |" in told
+    assert f"| `{MODULE}` | 4 | 3 | 1 | 0 |" in told
     assert "the same value\n\n```diff\n-a = 1\n+a = 2\n```" in told
 
 
