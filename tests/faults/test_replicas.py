@@ -82,7 +82,7 @@ async def test_two_replicas_are_one_bus(tmp_path: Path) -> None:
 
 
 def _alike(one: Agent, two: Agent) -> bool:
-    """Whether both were brought the same since both were there: what seeding raised may have met one alone."""
+    """Whether both were brought the same since both were there: seeding may have told one alone."""
     both = max(one.frames[0][0], two.frames[0][0])
     first, second = ([frame for frame in each.frames if frame[0] >= both] for each in (one, two))
     return first == second

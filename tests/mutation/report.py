@@ -62,7 +62,7 @@ def document(outcomes: Sequence[Outcome], known: Mapping[Mutant, str]) -> str:
 
 
 def _row(outcome: Outcome) -> str:
-    fates = (outcome.counts.get(fate, 0) for fate in ("killed", "survived", "incompetent"))
+    fates = (outcome.counts.get(fate, 0) for fate in ("killed", "survived", "not made"))
     return f"| `{outcome.module}` | {sum(outcome.counts.values())} | {' | '.join(map(str, fates))} |"
 
 

@@ -40,8 +40,8 @@ class Outcome:
 
     @property
     def whole(self) -> bool:
-        """Whether every mutant was tried; cosmic-ray fails to write some changes of its own ("incompetent")."""
-        return sum(self.counts.values()) > 0 and set(self.counts) <= {"killed", "survived", "incompetent"}
+        """Whether every mutant was tried; some of its own changes cosmic-ray cannot write."""
+        return sum(self.counts.values()) > 0 and set(self.counts) <= {"killed", "survived", "not made"}
 
 
 class CannotMutate(Exception):
@@ -82,6 +82,8 @@ def read(module: str, dump: str) -> Outcome:
 def _fate(result: dict[str, Any] | None) -> str:
     if result is None:
         return "not tried"
+    if result["worker_outcome"] == "exception" and not result["diff"]:
+        return "not made"
     return str(result["test_outcome"] or result["worker_outcome"])
 
 

@@ -26,6 +26,9 @@ def test_a_dump_is_read_as_it_is() -> None:
     assert found.survivors == [ONE] and not found.whole
     assert session.read(MODULE, line("killed")).whole and not session.read(MODULE, "").whole
     assert not session.read(MODULE, line("incompetent")).whole
+    unwritten = {"worker_outcome": "exception", "test_outcome": "incompetent", "diff": None}
+    made = session.read(MODULE, json.dumps([{"job_id": "1"}, unwritten]))
+    assert made.whole and made.counts == {"not made": 1} and made.survivors == []
 
 
 def outcome(*survivors: Mutant) -> Outcome:
