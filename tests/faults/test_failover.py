@@ -66,16 +66,20 @@ async def test_another_relay_takes_over_and_each_event_is_on_the_log_once(
                 send(other, signal.SIGSTOP)  # it waits while the other one is caught in a batch
                 if await on.cursor_is_held():
                     send(other, signal.SIGCONT)
-                load = trio.CancelScope()
-                nursery.start_soon(_under, load, on, domain, nodes)
+                load, over = trio.CancelScope(), trio.Event()
+                nursery.start_soon(_under, load, over, on, domain, nodes)
                 await on.stop_leader(leader)
                 await fails(on, leader, other)  # type: ignore[misc]  # both are coroutines
                 load.cancel()
+                await over.wait()  # its last commit may still be under way
                 await on.settled()
                 leader, other = other, leader
         await on.assert_exact(domain)
 
 
-async def _under(load: trio.CancelScope, on: Relayed, domain: str, nodes: list[str]) -> None:
+async def _under(
+    load: trio.CancelScope, over: trio.Event, on: Relayed, domain: str, nodes: list[str]
+) -> None:
     with load:
         await _load(on, domain, nodes)
+    over.set()
