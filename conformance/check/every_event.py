@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from conformance.agent import envelope
-from conformance.check import envelopes, live_flow, reading, tail
+from conformance.check import envelopes, gathering, live_flow, reading, tail
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Exchange, Mark, Transcript
 
-# Streams of other scenarios stand in this one's transcript under their scenario's name and their own label.
-_FROM = "of "
 _COUNT = "events of the run"
 _WHOLE = "nothing"  # what a stream breaks that is as it should be
 
@@ -38,10 +36,7 @@ def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
         if broken.keys() - wrong.keys():
             chosen.append((scenario, exchange))
         wrong += broken
-    copies = tuple(
-        replace(exchange, id=number, label=f"{_FROM}{scenario}: {exchange.label}")
-        for number, (scenario, exchange) in enumerate(chosen, start=1)
-    )
+    copies = gathering.copies(chosen, start=1)
     counted = {
         "streams": len(every),
         "events": sum(len(reading.events(each)) for _, each in every),
@@ -66,7 +61,7 @@ def _broken_event(each: reading.Placed) -> Iterator[str]:
 
 
 def _streams(transcript: Transcript) -> tuple[Exchange, ...]:
-    found = transcript.labelled(_FROM)
+    found = transcript.labelled(gathering.FROM)
     if not found:
         raise CannotJudge("no stream of the run brought an event")
     return found

@@ -5,16 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
 
-from conformance.check import contract_document, reading
+from conformance.check import contract_document, gathering, reading
 from conformance.check import contract_rules as rules
 from conformance.check.contract_document import Document
 from conformance.check.contract_rules import Wrong
 from conformance.check.model import CannotJudge, Check, Effect, Finding, Grade, Scenario
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Exchange, Transcript
-
-# Exchanges of other scenarios stand in this one's transcript under their scenario's name and their own label.
-_FROM = "of "
 
 # A few hundred kilobytes; whoever takes longer was slow enough to be seen elsewhere.
 FETCH_SECONDS = 6.0
@@ -42,10 +39,7 @@ def gather(others: Iterable[Transcript], own: Transcript) -> Transcript:
         if fresh:
             seen |= fresh
             chosen.append((scenario, exchange))
-    copies = tuple(
-        replace(exchange, id=number, label=f"{_FROM}{scenario}: {exchange.label}")
-        for number, (scenario, exchange) in enumerate(chosen, start=len(own.exchanges) + 1)
-    )
+    copies = gathering.copies(chosen, start=len(own.exchanges) + 1)
     return replace(own, exchanges=(*own.exchanges, *copies))
 
 
@@ -65,7 +59,7 @@ def _spelled(each: reading.Placed) -> bytes:
 
 def gathered(transcript: Transcript) -> tuple[Exchange, ...]:
     """What other scenarios brought. Raises CannotJudge if nothing of it shows the contract being kept."""
-    found = transcript.labelled(_FROM)
+    found = transcript.labelled(gathering.FROM)
     if not found:
         raise CannotJudge("no other scenario was acted")
     document = contract_document.of(transcript)
@@ -84,7 +78,9 @@ def judge_requests(transcript: Transcript) -> Iterator[Finding]:
 
 def judge_payloads(transcript: Transcript) -> Iterator[Finding]:
     document = contract_document.of(transcript)
-    streams = [each for each in transcript.labelled(_FROM) if not contract_document.judged_here(each)]
+    streams = [
+        each for each in transcript.labelled(gathering.FROM) if not contract_document.judged_here(each)
+    ]
     for each in (event for stream in streams for event in reading.events(stream)):
         faults = document.payload_faults(each.frame.event or "", _parsed(each))
         if faults is not None:
