@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from reference_server.store.prepared import PreparedConnection
 from reference_server.store.refusals import OF_LINES, StoreRefused
 
 _SCHEMES = ("postgresql", "postgres")
@@ -121,7 +122,7 @@ def dialer(place: Place, *, parameters: dict[str, str] | None = None) -> Dialer:
 
     def dial() -> Any:
         wire = plain_socket(place)
-        connection = native(pg8000.dbapi.connect, place, wire, parameters or {})
+        connection = native(PreparedConnection, place, wire, parameters or {})
         # Transactions are begun by hand, as in SQLite: each with the properties that it needs.
         connection.autocommit = True
         opened.append(wire)

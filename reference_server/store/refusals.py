@@ -31,6 +31,7 @@ _PRIMARY_CODE = 0xFF
 # SQLSTATE by its beginning, https://www.postgresql.org/docs/current/errcodes-appendix.html. The longest wins.
 _SQLSTATES: Mapping[str, str] = MappingProxyType(
     {
+        "0A000": "has changed its schema",
         "08": "cannot be reached",
         "25006": "cannot be written to",
         "25P03": "ended a transaction that stood still",

@@ -1,0 +1,43 @@
+"""pg8000 with each statement prepared once a connection: one round trip instead of three."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pg8000.dbapi
+from pg8000.converters import make_params
+
+# Statements kept, the least used ones go: lists of ever other lengths must not fill the database's memory.
+KEPT = 128
+
+
+class PreparedConnection(pg8000.dbapi.Connection):  # type: ignore[misc]  # pg8000 ships no types
+    """A connection that parses a statement when it first meets it.
+
+    After a change of the schema the database may refuse what was prepared before it (SQLSTATE 0A000); that
+    ends the connection, as other trouble of the database does.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._prepared: OrderedDict[tuple[str, tuple[int, ...]], tuple[bytes, Any, Any]] = OrderedDict()
+        super().__init__(*args, **kwargs)
+
+    def execute_unnamed(
+        self, statement: str, vals: Sequence[Any] = (), oids: Iterable[int] = (), stream: Any = None
+    ) -> Any:
+        """What pg8000 calls for every statement with parameters, and to end a transaction."""
+        if stream is not None:
+            return super().execute_unnamed(statement, vals, oids, stream)
+        if not vals:
+            return self.execute_simple(statement)
+        name, columns, readers = self._prepare((statement, tuple(oids)))
+        return self.execute_named(name, make_params(self.py_types, vals), columns, readers, statement)
+
+    def _prepare(self, key: tuple[str, tuple[int, ...]]) -> tuple[bytes, Any, Any]:
+        known = self._prepared.get(key)
+        if known is None:
+            if len(self._prepared) >= KEPT:
+                self.close_prepared_statement(self._prepared.popitem(last=False)[1][0])
+            known = self._prepared[key] = self.prepare_statement(*key)
+        self._prepared.move_to_end(key)
+        return known
