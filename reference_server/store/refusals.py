@@ -1,11 +1,13 @@
 """What the errors of SQLite and Postgres mean to the server: refused at the start, or away for now."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
 import pg8000.exceptions
+import structlog
 from sqlalchemy.exc import DBAPIError
 
 from reference_server.ports import Unavailable
@@ -52,6 +54,10 @@ _SQLSTATES: Mapping[str, str] = MappingProxyType(
 
 OF_DATABASES = (DBAPIError, sqlite3.Error, pg8000.exceptions.Error)
 
+# An outage fails many calls a second; each of its reasons is told so often.
+_TELL_SECONDS = 60.0
+_told: dict[str, float] = {}  # by reason, of which there are as many as troubles above
+
 # What comes up while a line is in use: pg8000 lets a socket's own errors through, its deadline among them.
 OF_LINES = (*OF_DATABASES, OSError)
 
@@ -94,7 +100,16 @@ def as_unavailable() -> Iterator[None]:
         trouble = trouble_of(failure)
         if trouble is None:
             raise
+        _tell(trouble)
         raise Unavailable(f"the database {trouble}") from failure
+
+
+def _tell(trouble: str) -> None:
+    """Callers hear that the database is away, not why; whoever operates it reads it here."""
+    now = time.monotonic()
+    if now >= _told.get(trouble, now):
+        _told[trouble] = now + _TELL_SECONDS
+        structlog.get_logger().warning("database_away", reason=f"it {trouble}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ _SPANS = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", _TEXT, flags=re
 
 # Code spans of one word that are names of something else than settings, log lines and metrics.
 _OTHER_NAMES = {
-    "degraded",  # of GET /v1/health
+    *("degraded", "down"),  # of GET /v1/health
     "created_at",  # a column
     "status",  # labels
     *("limit", "exhausted", "handshake"),
