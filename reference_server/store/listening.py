@@ -1,21 +1,18 @@
 """What other processes commit, heard by NOTIFY: how far each Domain is, and that the outbox has rows."""
 
 import itertools
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import msgspec
-import pg8000.native
 import structlog
 import trio
 from sqlalchemy import Connection, text
 
 from reference_server.ports import Unavailable
-from reference_server.store import dialing, refusals
+from reference_server.store import dialing
 from reference_server.store.dialing import Place
+from reference_server.store.ear import Ear
 
 _CHANNEL = "busproof_commits"
 _TELL = text("SELECT pg_notify(:channel, :said)")
@@ -23,11 +20,6 @@ _TELL = text("SELECT pg_notify(:channel, :said)")
 # PostgreSQL takes payloads under 8,000 bytes; a commit of more Domains than this says "any" instead.
 _DOMAINS_TOLD = 100
 
-# pg8000 keeps no more than the newest 100 between two looks: at that many some may be lost.
-_KEPT = 100
-
-# A line on which nothing came for so long is tried, so that a dead database is noticed.
-_TRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
 
 _log = structlog.get_logger()
@@ -79,43 +71,41 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled; after an outage everything counts as changed."""
-        away = False
+        heard_before = True
         while True:
             try:
                 await self._listen()
             except Unavailable:
-                if not away:
+                if self._hears or heard_before:
                     _log.warning("commits_not_heard")
-                away = True
             finally:
-                self._hears = False
+                heard_before, self._hears = False, False
             await trio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await dialing.dialed(self._connect)
+        ear = await dialing.dialed(partial(Ear.open, self._place, _CHANNEL))
         try:
             self._forget()
             self._hears = True
             if self._on_outbox is not None:
                 self._on_outbox()
             while True:
-                with trio.move_on_after(_TRY_SECONDS):
-                    await connection.wire.wait_readable()
-                for said in await trio.to_thread.run_sync(connection.collect, abandon_on_cancel=True):
-                    self.note(said)
+                for said in await ear.hear():
+                    self.note(_heard(said))
         finally:
-            connection.close()
-
-    def _connect(self) -> "_Ear":
-        with refusals.as_unavailable():
-            wire = _Unread(dialing.plain_socket(self._place))
-            connection = dialing.native(pg8000.native.Connection, self._place, wire, {})
-            connection.run(f"LISTEN {_CHANNEL}")
-            return _Ear(connection, wire)
+            ear.close()
 
     def _forget(self) -> None:
         """Everything may have changed: begin with numbers that no cache can hold."""
         self._versions = _Fresh(self._never_twice)
+
+
+def _heard(said: bytes) -> Heard:
+    """A commit; what cannot be read may have been any."""
+    try:
+        return msgspec.json.decode(said, type=Heard)
+    except msgspec.DecodeError:
+        return Heard(domains=None, outbox=True)
 
 
 class _Fresh(dict[str, int]):
@@ -128,54 +118,3 @@ class _Fresh(dict[str, int]):
     def __missing__(self, domain_id: str) -> int:
         number = self[domain_id] = next(self._numbers)
         return number
-
-
-class _Unread:
-    """A socket whose file takes no more bytes than it is asked for.
-
-    What came with the end of an answer stays in the socket and makes it readable: read ahead, it would be
-    heard only with the next notification.
-    """
-
-    def __init__(self, wire: socket.socket) -> None:
-        self._wire = wire
-        self._reader = wire.makefile("rb", buffering=0)
-        self._writer = wire.makefile("wb")
-        self.read = self._reader.read
-        self.write = self._writer.write
-        self.flush = self._writer.flush
-
-    def makefile(self, mode: str) -> "_Unread":
-        """What pg8000 reads from and writes to; where less came than it asked for it reads on."""
-        return self
-
-    async def wait_readable(self) -> None:
-        """Returns once there is something to read."""
-        await trio.lowlevel.wait_readable(self._wire)
-
-    def close(self) -> None:
-        """End what a thread may still wait for, and let go of the socket."""
-        for end in (partial(self._wire.shutdown, socket.SHUT_RDWR), self._reader.close, self._writer.close):
-            with suppress(OSError):  # it may have ended by itself, with something unsent
-                end()
-        self._wire.close()
-
-
-class _Ear:
-    """The connection that listens."""
-
-    def __init__(self, connection: Any, wire: _Unread) -> None:
-        self._connection = connection
-        self.wire = wire
-
-    def close(self) -> None:
-        """Hear nothing any more."""
-        self.wire.close()
-
-    def collect(self) -> list[Heard]:
-        """What came since the last look, in order."""
-        with refusals.as_unavailable():
-            self._connection.run("SELECT 1")
-        heard = self._connection.notifications
-        said = [msgspec.json.decode(heard.popleft()[2], type=Heard) for _ in range(len(heard))]
-        return [Heard(domains=None, outbox=True), *said] if len(said) >= _KEPT else said

@@ -2,10 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pg8000.dbapi
 from pg8000.converters import make_params
+
+# Statements whose placeholders are known: pg8000 looks at each letter of a statement to find them.
+_NUMBERED = 1_024
 
 # Statements kept, the least used ones go: lists of ever other lengths must not fill the database's memory.
 KEPT = 128
@@ -33,6 +37,10 @@ class PreparedConnection(pg8000.dbapi.Connection):  # type: ignore[misc]  # pg80
         name, columns, readers = self._prepare((statement, tuple(oids)))
         return self.execute_named(name, make_params(self.py_types, vals), columns, readers, statement)
 
+    def cursor(self) -> "_Cursor":
+        """See the DBAPI."""
+        return _Cursor(self)
+
     def _prepare(self, key: tuple[str, tuple[int, ...]]) -> tuple[bytes, Any, Any]:
         known = self._prepared.get(key)
         if known is None:
@@ -41,3 +49,23 @@ class PreparedConnection(pg8000.dbapi.Connection):  # type: ignore[misc]  # pg80
             known = self._prepared[key] = self.prepare_statement(*key)
         self._prepared.move_to_end(key)
         return known
+
+
+class _Cursor(pg8000.dbapi.Cursor):  # type: ignore[misc]  # as above
+    _input_oids: tuple[int, ...]
+
+    def execute(self, operation: str, args: Sequence[Any] = (), stream: Any = None) -> "_Cursor":
+        if not args or stream is not None:
+            super().execute(operation, args, stream)
+            return self
+        self._context = self._c.execute_unnamed(_numbered(operation), args, self._input_oids)
+        self._row_iter = None if self._context.rows is None else iter(self._context.rows)
+        self._input_oids = ()
+        return self
+
+
+@lru_cache(_NUMBERED)
+def _numbered(operation: str) -> str:
+    """The statement with the database's placeholders in place of the DBAPI's."""
+    numbered: str = pg8000.dbapi.convert_paramstyle(pg8000.dbapi.paramstyle, operation, ())[0]
+    return numbered
