@@ -1,10 +1,12 @@
 """What every NonceStore promises (LOG-5), over memory and over a real JetStream bucket."""
 
+import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 import pytest
+import trio
 from nats.js.errors import NotFoundError
 
 from reference_server.log import nats_link
@@ -148,6 +150,69 @@ async def test_replicas_share_what_they_saw(nats_engine: Nats) -> None:
         assert await there.admit([("a.1", 7), ("b.1", 9)]) == [SAME, REPLAY]
         assert await there.admit([("b.1", 3)]) == [FIRST]
         assert await there.look_up(["a.1", "b.1", "c.1"]) == [7, 3, None]
+
+
+async def test_replicas_say_together_what_one_table_says(nats_engine: Nats) -> None:
+    rng = random.Random(5)
+    async with AsyncExitStack() as stack:
+        links = [
+            await stack.enter_async_context(nats_link.linked(NatsPlace(url=nats_engine.url)))
+            for _ in range(3)
+        ]
+        await without_bucket(links[0])
+        replicas = [
+            await kv_nonces.ensure_nonces(link, Layer.STREAM, seconds=0, retention_seconds=0)
+            for link in links
+        ]
+        table: dict[str, int] = {}
+        sequence, low = 0, 0
+        for turn in range(150):
+            sightings: list[tuple[str, int]] = []
+            for _ in range(rng.randint(1, 12)):
+                sequence += 1
+                sightings.append(
+                    (f"{rng.randint(turn // 10, turn // 10 + 3)}.{rng.randint(1, 20)}", sequence)
+                )
+            answers = [REPLAY if table.setdefault(nonce, at) < at else FIRST for nonce, at in sightings]
+            assert await rng.choice(replicas).admit(sightings) == answers
+            if turn % 10 == 9:
+                low = max(low, sequence - 200)
+                table = {nonce: at for nonce, at in table.items() if at >= low}
+                for store in replicas:
+                    await store.forget_below(low)
+            nonces = [f"{rng.randint(0, turn // 10 + 3)}.{rng.randint(1, 20)}" for _ in range(6)]
+            assert await rng.choice(replicas).look_up(nonces) == [table.get(nonce) for nonce in nonces]
+
+
+async def _meet(
+    event_id: str, entries: list[tuple[int, str]], replayed: list[int], store: NonceStore, pieces: list[slice]
+) -> None:
+    for piece in pieces:
+        replayed.extend(await store.admit_entries([broadcast(event_id, *entries[piece])]))
+
+
+async def test_replicas_that_meet_a_broadcast_at_once_agree_on_it(nats_engine: Nats) -> None:
+    async with (
+        nats_link.linked(NatsPlace(url=nats_engine.url)) as one,
+        nats_link.linked(NatsPlace(url=nats_engine.url)) as other,
+    ):
+        await without_bucket(one)
+        stores = [
+            await kv_nonces.ensure_nonces(link, Layer.STREAM, seconds=0, retention_seconds=0)
+            for link in (one, other)
+        ]
+        entries = [(number, str(number)) for number in range(1, 41)]
+        for event in ("a", "b", "c", "d"):
+            replayed: list[int] = []
+            meet = partial(_meet, event, entries, replayed)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(meet, stores[0], [slice(0, 5), slice(5, 40)])
+                nursery.start_soon(meet, stores[1], [slice(0, 2), slice(2, 20), slice(20, 40)])
+            assert replayed == []
+            again = [broadcast(event, *((100 + at, node) for at, node in entries))]
+            for store in stores:
+                assert set(await store.admit_entries(again)) == {100 + at for at, _ in entries}
 
 
 async def test_nonces_that_are_forgotten_before_their_entries_are_refused(nats_engine: Nats) -> None:
