@@ -11,6 +11,9 @@ from pg8000.converters import make_params
 # Statements whose placeholders are known: pg8000 looks at each letter of a statement to find them.
 _NUMBERED = 1_024
 
+# What is worth it without parameters, too; "BEGIN" and its like are not.
+_QUERIES = ("SELECT", "WITH")
+
 # Statements kept, the least used ones go: lists of ever other lengths must not fill the database's memory.
 KEPT = 128
 
@@ -29,10 +32,10 @@ class PreparedConnection(pg8000.dbapi.Connection):  # type: ignore[misc]  # pg80
     def execute_unnamed(
         self, statement: str, vals: Sequence[Any] = (), oids: Iterable[int] = (), stream: Any = None
     ) -> Any:
-        """What pg8000 calls for every statement with parameters, and to end a transaction."""
+        """What is called for every query, every statement with parameters, and to end a transaction."""
         if stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
-        if not vals:
+        if not (vals or statement.startswith(_QUERIES)):
             return self.execute_simple(statement)
         name, columns, readers = self._prepare((statement, tuple(oids)))
         return self.execute_named(name, make_params(self.py_types, vals), columns, readers, statement)
@@ -55,7 +58,7 @@ class _Cursor(pg8000.dbapi.Cursor):  # type: ignore[misc]  # as above
     _input_oids: tuple[int, ...]
 
     def execute(self, operation: str, args: Sequence[Any] = (), stream: Any = None) -> "_Cursor":
-        if not args or stream is not None:
+        if stream is not None or not (args or operation.startswith(_QUERIES)):
             super().execute(operation, args, stream)
             return self
         self._context = self._c.execute_unnamed(_numbered(operation), args, self._input_oids)

@@ -5,6 +5,7 @@ their number in the job: what a stream must end with follows from the job alone.
 """
 
 import argparse
+import gc
 import json
 import sys
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ async def main(database_url: str, key: Path, count: int) -> None:
     keyring = await master_key.unlock(Settings(database_url=database_url, master_key_file=str(key)), store)
     await store.change([DOMAIN], lambda change: populate(change, nodes, keyring))
     producer = Producer(store, nodes)
+    gc.collect()
+    gc.freeze()  # as a server does, whose changes these stand for
     _say({"authorization": authorizations(nodes)})
     while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
         _say(await producer.run(msgspec.json.decode(line, type=Job)))
