@@ -42,8 +42,12 @@ class Ear:
         """Connect and listen; blocks, with a deadline. Raises Unavailable."""
         with refusals.as_unavailable():
             wire = _Unread(dialing.plain_socket(place))
-            connection = dialing.native(pg8000.native.Connection, place, wire, {})
-            connection.run(f"LISTEN {channel}")
+            try:
+                connection = dialing.native(pg8000.native.Connection, place, wire, {})
+                connection.run(f"LISTEN {channel}")
+            except BaseException:
+                wire.close()
+                raise
             return cls(connection, wire)
 
     async def hear(self) -> list[bytes]:

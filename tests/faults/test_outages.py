@@ -49,6 +49,8 @@ _PAUSE = 0.1
 _HEALTH_SECONDS = 3.0
 
 _DISK = "192m"
+# What Postgres writes ahead would fill such a disk by itself, sooner or later.
+_BOUNDS_OF_ITS_LOG = ("max_wal_size = '48MB'", "min_wal_size = '32MB'")
 _GROWTH_KB = 64 * 1024
 
 
@@ -145,6 +147,10 @@ async def _running(room: Path) -> AsyncIterator[Broken]:
 
             options = ("--retention-bytes", "0", "--relay-tick-seconds", "0.5")
             async with deployment.running(room, between=between, options=options) as on:
+                with on.postgres.connected("postgres") as connection:
+                    for bound in _BOUNDS_OF_ITS_LOG:
+                        connection.run(f"ALTER SYSTEM SET {bound}")
+                    connection.run("SELECT pg_reload_conf()")
                 agent = agent_of(on, "node_a", on.replicas[0])
                 broken = Broken(on=on, wires=dict(zip((_POSTGRES, _NATS), wires, strict=True)), agent=agent)
                 nursery.start_soon(agent.run)

@@ -1,11 +1,13 @@
 """What NOTIFY brings is heard at once, however it is cut into pieces on its way (OUT-7)."""
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
 import trio
 import trio.testing
+from pg8000.exceptions import DatabaseError
 from structlog.testing import capture_logs
 
 from reference_server.clock import SystemClock
@@ -175,3 +177,21 @@ async def test_a_line_that_says_nothing_for_too_long_is_given_up(scene: _Scene) 
             await trio.sleep(0.01)
     assert [line["event"] for line in lines] == ["commits_not_heard"]
     assert scene.hearer.version("a") != scene.hearer.version("a")  # any may have changed meanwhile
+
+
+async def test_a_line_that_cannot_listen_is_closed(
+    postgres_engine: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[socket.socket] = []
+
+    def dialed(place: dialing.Place) -> socket.socket:
+        opened.append(plain_socket(place))
+        return opened[-1]
+
+    plain_socket = dialing.plain_socket
+    monkeypatch.setattr(dialing, "plain_socket", dialed)
+    with pytest.raises(DatabaseError):
+        await trio.to_thread.run_sync(
+            ear.Ear.open, dialing.place_of(postgres_engine.url("postgres")), "no channel"
+        )
+    assert [wire.fileno() for wire in opened] == [-1]
