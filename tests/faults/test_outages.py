@@ -42,8 +42,9 @@ _CASES = [case for case in scale.of(_SHORT, _LONG) if case[1] in _FORMS]
 # How long an outage lasts once it was noticed; each case throws the dice.
 _LASTS = scale.of((0.0,), (0.0, 6.0))
 
-# Three pings without an answer, or a statement's deadline; and what a busy machine takes.
-_NOTICED_SECONDS = 15.0
+# Three pings without an answer (6 s), and the deadlines of a statement and of a line (10 s) where whoever is
+# let in has to be looked up in a database that stands still, too; the rest is what a busy machine takes.
+_NOTICED_SECONDS = 24.0
 _BACK_SECONDS = 30.0
 _PAUSE = 0.1
 _HEALTH_SECONDS = 3.0
