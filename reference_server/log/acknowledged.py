@@ -62,6 +62,12 @@ class Publisher:
         """Wait for this answer no longer."""
         self._waiting.pop(token, None)
 
+    def lose(self) -> None:
+        """Tell everybody who waits that nobody will answer: the connection broke, and its answers with it."""
+        waiting, self._waiting = self._waiting, {}
+        for heard in waiting.values():
+            heard(_NOBODY)
+
     async def _answered(self, message: Msg) -> None:
         heard = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if heard is None:

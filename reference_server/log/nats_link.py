@@ -63,6 +63,7 @@ class NatsLink:
         self.on_lost = lost  # called in the asyncio thread whenever the connection breaks
         self.stream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
         self.publisher = Publisher(client)
+        lost.add(self.publisher.lose)
 
     async def call(self, work: Callable[[], Awaitable[T]], *, seconds: float = ANSWER_SECONDS) -> T:
         """Await `work` in the asyncio thread. Raises Unavailable and APIError."""

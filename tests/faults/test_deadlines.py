@@ -1,9 +1,11 @@
 """Every wait on Postgres or NATS ends in time, and a cancelled database call discards its connection."""
 
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -22,6 +24,7 @@ from reference_server.stream import kv_nonces
 from tests.faults.proxy import Proxy
 from tests.real import bus
 from tests.services import nats
+from tests.services.ports import free_port
 from tests.services.postgres import Postgres
 
 # The longest wait on Postgres is for the answer of a dead line, behind the wait for one (7 s and 3 s); on
@@ -31,6 +34,9 @@ _NATS_SECONDS = 10.0 + 2.0
 
 # A statement is given up by the database itself.
 _STATEMENT_SECONDS = 5.0 + 2.0
+
+# Below every deadline of the log.
+_AT_ONCE = 2.0
 
 _CALLERS = 20
 _PAUSE = 0.05
@@ -234,3 +240,21 @@ async def test_a_cancelled_question_to_the_log_leaves_no_inbox_behind(nats_engin
             while len(on.link.client._subs) > before:  # noqa: ASYNC110  # nobody is told of that
                 await trio.sleep(_PAUSE)
         assert await on.link.call(partial(on.link.stream.stream_info, subjects.STREAM))
+
+
+async def test_who_waits_for_an_answer_hears_at_once_that_the_connection_broke(tmp_path: Path) -> None:
+    """Not after the deadline of a batch: a relay that waits so long relays nothing meanwhile."""
+    with nats.running(tmp_path, free_port()) as engine:
+        async with nats_link.linked(NatsPlace(url=engine.url)) as link:
+            store = await kv_nonces.ensure_nonces(link, Layer.RELAY, seconds=0, retention_seconds=0)
+            assert engine.process is not None
+            engine.process.send_signal(signal.SIGSTOP)
+            async with trio.open_nursery() as nursery:
+
+                async def admit() -> None:
+                    with trio.fail_after(_AT_ONCE), pytest.raises(Unavailable):
+                        await store.admit([("a.1", 1)])
+
+                nursery.start_soon(admit)
+                await trio.sleep(_PAUSE)  # it is sent
+                engine.kill()
