@@ -39,11 +39,7 @@ _HOLD_CURSOR = (
     .with_for_update(skip_locked=True)
 )
 _FENCE = text("SELECT set_config('idle_in_transaction_session_timeout', :said, true)")
-_MOVE_CURSOR = (
-    update(sse_relay_cursor)
-    .where(_OF_STREAM)
-    .values({name: bindparam(f"to_{name}") for name in ("last_outbox_id", "last_sequence", "moved_at")})
-)
+_MOVE_CURSOR = update(sse_relay_cursor).where(_OF_STREAM)
 _BEGINNING = MappingProxyType(
     {"stream": subjects.STREAM, "last_outbox_id": 0, "last_sequence": 0, "moved_at": 0}
 )
@@ -131,8 +127,7 @@ def move_cursor(change: Change, held: Cursor, *, last_outbox_id: int, last_seque
         last_sequence=max(held.last_sequence, last_sequence),
         moved_at=max(held.moved_at + 1, change.now),
     )
-    to = {f"to_{name}": value for name, value in asdict(moved).items()}
-    change.connection.execute(_MOVE_CURSOR, to)
+    change.connection.execute(_MOVE_CURSOR, asdict(moved))
     return moved
 
 

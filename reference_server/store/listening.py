@@ -71,15 +71,15 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled; after an outage everything counts as changed."""
-        heard_before = True
+        is_first = True
         while True:
             try:
                 await self._listen()
             except Unavailable:
-                if self._hears or heard_before:
+                if self._hears or is_first:
                     _log.warning("commits_not_heard")
             finally:
-                heard_before, self._hears = False, False
+                is_first, self._hears = False, False
             await trio.sleep(_PAUSE_SECONDS)
 
     async def _listen(self) -> None:

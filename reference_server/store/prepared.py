@@ -32,12 +32,14 @@ class PreparedConnection(pg8000.dbapi.Connection):  # type: ignore[misc]  # pg80
     def execute_unnamed(
         self, statement: str, vals: Sequence[Any] = (), oids: Iterable[int] = (), stream: Any = None
     ) -> Any:
-        """What is called for every query, every statement with parameters, and to end a transaction."""
-        if stream is not None:
+        """What pg8000 ends a transaction with: that takes no parameters, and so one round trip."""
+        if vals or stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
-        if not (vals or statement.startswith(_QUERIES)):
-            return self.execute_simple(statement)
-        name, columns, readers = self._prepare((statement, tuple(oids)))
+        return self.execute_simple(statement)
+
+    def execute_prepared(self, statement: str, vals: Sequence[Any], oids: tuple[int, ...]) -> Any:
+        """The context of a statement that has the database's own placeholders."""
+        name, columns, readers = self._prepare((statement, oids))
         return self.execute_named(name, make_params(self.py_types, vals), columns, readers, statement)
 
     def cursor(self) -> "_Cursor":
@@ -61,7 +63,7 @@ class _Cursor(pg8000.dbapi.Cursor):  # type: ignore[misc]  # as above
         if stream is not None or not (args or operation.startswith(_QUERIES)):
             super().execute(operation, args, stream)
             return self
-        self._context = self._c.execute_unnamed(_numbered(operation), args, self._input_oids)
+        self._context = self._c.execute_prepared(_numbered(operation), args, tuple(self._input_oids))
         self._row_iter = None if self._context.rows is None else iter(self._context.rows)
         self._input_oids = ()
         return self
