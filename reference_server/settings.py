@@ -153,7 +153,9 @@ class Settings:
     )
 
     # ---- streams
-    streams_per_node: int = _row(int, 4, "Past it the oldest is ended (SSE-12).", low=4, high=1000)
+    streams_per_node: int = _row(
+        int, 4, "Past it, on one replica, the oldest is ended (SSE-12).", low=4, high=1000
+    )
     keep_alive_seconds: float = _row(
         float, 25.0, "Silence before a keep-alive comment (SSE-4).", unit="s", low=0.05, high=28
     )

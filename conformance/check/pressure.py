@@ -73,7 +73,8 @@ def judge_slow(transcript: Transcript) -> Iterator[Finding]:
 
 CROWD_NODE, CROWD = "crowded_node", "stream "
 
-# Whatever the limit is, at least 4: beyond this many none was met, and all must be served.
+# Whatever the limit is, at least 4: beyond this many none was met, and all must be served. A replica may
+# count only its own streams: who knows them one by one asks one alone.
 MOST = 16
 
 
@@ -83,7 +84,8 @@ async def act_crowd(stage: Stage) -> None:
         probes: list[StreamProbe] = []
         while len(probes) < MOST and not any(each.finished.is_set() for each in probes):
             label = f"{CROWD}{len(probes) + 1}"
-            probe = await stack.enter_async_context(stage.stream(label, identity=CROWD_NODE))
+            opened = stage.stream(label, identity=CROWD_NODE, replica=stage.one)
+            probe = await stack.enter_async_context(opened)
             await probe.head()
             probes.append(probe)
             await _tell(stage, node, len(probes), probe)
