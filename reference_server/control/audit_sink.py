@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from reference_server.control import audit
 from reference_server.envelope import instant
 from reference_server.ports import Caller, Change, Decision, Store, Unavailable
+from reference_server.seldom import Seldom
 
 # The writer takes this many decisions into one transaction and then rests, so that a flood of them costs a
 # small, fixed share of the processor: 256 rows at some 60 µs every 100 ms.
@@ -20,9 +21,6 @@ _REST_SECONDS = 0.1
 
 # After a batch that the store did not take.
 _OUTAGE_PAUSE_SECONDS = 1.0
-
-# Between two log lines about dropped decisions.
-_WARNING_SECONDS = 60.0
 
 # The longest that the end of the server waits for the last batch.
 _LAST_BATCH_SECONDS = 1.0
@@ -36,7 +34,7 @@ _log = structlog.get_logger()
 class QueuedAudit:
     """Takes decisions at once and writes them soon, while `run` runs."""
 
-    __slots__ = ("_dropped", "_queued", "_store", "_to_write", "_unsaid", "_warn_at")
+    __slots__ = ("_dropped", "_queued", "_store", "_telling", "_to_write", "_unsaid")
 
     def __init__(self, *, store: Store, bound: int, dropped: Counter) -> None:
         """`bound` is the number of decisions that may wait; `dropped` counts those that found no place."""
@@ -44,7 +42,7 @@ class QueuedAudit:
         self._queued, self._to_write = trio.open_memory_channel[Decision](bound)
         self._dropped = dropped
         self._unsaid = 0
-        self._warn_at = float("-inf")
+        self._telling = Seldom(trio.current_time)
 
     def record_nowait(self, decision: Decision) -> None:
         """See the port."""
@@ -98,10 +96,9 @@ class QueuedAudit:
     def _drop(self) -> None:
         self._dropped.inc()
         self._unsaid += 1
-        now = trio.current_time()
-        if now >= self._warn_at:
+        if self._telling.due():
             _log.warning("audit_decisions_dropped", count=self._unsaid)
-            self._unsaid, self._warn_at = 0, now + _WARNING_SECONDS
+            self._unsaid = 0
 
 
 def _entry(decision: Decision) -> audit.Entry:

@@ -13,17 +13,15 @@ from reference_server.metrics import Metrics
 from reference_server.ports import Appended, Change, EventStream, NonceStore, Store, Unavailable
 from reference_server.relay import settling
 from reference_server.relay.batch import Batch, Outcome
-from reference_server.relay.decide import Decision, Reason
+from reference_server.relay.decide import Reason
 from reference_server.relay.settling import Cursor
 from reference_server.relay.wake import Wake
+from reference_server.seldom import Seldom
 
 # Back-off while the store or the log is away: doubled from the first to the second, each time with jitter, so
 # that a server resumes within some two seconds of the outage's end (OUT-8).
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-
-# OUT-5: one warning a minute per Domain.
-_WARN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class Relay:
         self._next_round = 0.0
         self._has_cursor = False
         self._cursor: Cursor | None = None  # where our last batch left it
-        self._warned: dict[str, float] = {}
+        self._telling = Seldom(trio.current_time)
         self._log = structlog.get_logger()
 
     def wake(self) -> None:
@@ -131,15 +129,8 @@ class Relay:
     def _report(self, outcome: Outcome) -> None:
         for decision in outcome.parked:
             self._metrics.relay_skip.labels(reason=decision.reason).inc()
+            domain_id = decision.row.domain_id
             if decision.reason is not Reason.NO_SIGNING_KEY:
                 self._log.error("outbox_row_parked", outbox_id=decision.row.id, reason=decision.reason)
-        self._warn(outcome.parked)
-
-    def _warn(self, parked: Sequence[Decision]) -> None:
-        now = trio.current_time()
-        self._warned = {at: since for at, since in self._warned.items() if now - since < _WARN_SECONDS}
-        for decision in parked:
-            domain_id = decision.row.domain_id
-            if decision.reason is Reason.NO_SIGNING_KEY and domain_id not in self._warned:
-                self._warned[domain_id] = now
+            elif self._telling.due(domain_id):  # OUT-5
                 self._log.warning("domain_without_signing_key", domain_id=domain_id)

@@ -1,7 +1,6 @@
 """What the errors of SQLite and Postgres mean to the server: refused at the start, or away for now."""
 
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -11,6 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from reference_server.ports import Unavailable
+from reference_server.seldom import Seldom
 
 # Primary result codes, https://www.sqlite.org/rescode.html. Any other error is a defect of ours.
 _AWAY: Mapping[int, str] = MappingProxyType(
@@ -54,9 +54,8 @@ _SQLSTATES: Mapping[str, str] = MappingProxyType(
 
 OF_DATABASES = (DBAPIError, sqlite3.Error, pg8000.exceptions.Error)
 
-# An outage fails many calls a second; each of its reasons is told so often.
-_TELL_SECONDS = 60.0
-_told: dict[str, float] = {}  # by reason, of which there are as many as troubles above
+# An outage fails many calls a second.
+_telling = Seldom()
 
 # What comes up while a line is in use: pg8000 lets a socket's own errors through, its deadline among them.
 OF_LINES = (*OF_DATABASES, OSError)
@@ -106,9 +105,7 @@ def as_unavailable() -> Iterator[None]:
 
 def _tell(trouble: str) -> None:
     """Callers hear that the database is away, not why; whoever operates it reads it here."""
-    now = time.monotonic()
-    if now >= _told.get(trouble, now):
-        _told[trouble] = now + _TELL_SECONDS
+    if _telling.due(trouble):
         structlog.get_logger().warning("database_away", reason=f"it {trouble}")
 
 

@@ -1,12 +1,11 @@
 """What counts as a database that is away."""
 
-from types import SimpleNamespace
-
 import pg8000.exceptions
 import pytest
 from structlog.testing import capture_logs
 
 from reference_server.ports import Unavailable
+from reference_server.seldom import Seldom
 from reference_server.store import refusals
 
 
@@ -24,8 +23,7 @@ def test_whoever_operates_the_server_reads_why_and_not_a_thousand_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(refusals, "_told", {})
-    monkeypatch.setattr(refusals, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(refusals, "_telling", Seldom(lambda: now[0]))
 
     def told_by(calls: int, failure: OSError | pg8000.exceptions.DatabaseError) -> list[object]:
         with capture_logs() as lines:
