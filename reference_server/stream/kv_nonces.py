@@ -2,11 +2,10 @@
 
 import asyncio
 import math
-import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import lru_cache, partial
-from typing import TypeAlias, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -18,6 +17,8 @@ from reference_server.log import direct
 from reference_server.log.acknowledged import Ack, Fault
 from reference_server.log.nats_link import LogRefused, NatsLink
 from reference_server.ports import Appended, Layer, Sighting, Unavailable
+from reference_server.stream import places as placing
+from reference_server.stream.places import Key, Places
 
 T = TypeVar("T")
 
@@ -25,15 +26,10 @@ _BUCKET = "busproof_nonces_{layer}"
 _STREAM = "KV_{bucket}"
 _KEY = "$KV.{bucket}.{key}"
 
-# A nonce is `<event id>.<node id>`. One key holds those of an event whose Nodes fall into one share, so that
-# a broadcast costs a few writes, and a share of 100,000 Nodes stays below the message size of a server.
-_SHARES = 8
-
 # The answers of the newest events are known without asking. An event weighs what it costs beside its Nodes:
 # some 100 MB hold a million nonces of broadcasts, or some 170,000 of events for one Node each.
 _REMEMBERED = 1_200_000
 _EVENT_WEIGHT = 6
-_NODES_KNOWN = 65_536
 
 # How long a batch of nonces may take.
 _ADMIT_SECONDS = 10.0
@@ -45,9 +41,6 @@ _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 # Keys looked at in one read once their entries are gone.
 _FORGET_AT_ONCE = 1_024
 _FORGET_BYTES = 1024 * 1024
-
-Places: TypeAlias = dict[str, int]  # of one event: the lowest sequence, by Node
-Key: TypeAlias = tuple[str, int]  # an event, and a share of the Nodes
 
 _PLACES = msgspec.json.Decoder(Places)
 
@@ -73,7 +66,7 @@ class KvNonces:
 
     async def admit(self, sightings: Sequence[tuple[str, int]]) -> Sequence[Sighting]:
         """See the port."""
-        return await self._admit([(*_parts(nonce), sequence) for nonce, sequence in sightings])
+        return await self._admit([(*placing.parts(nonce), sequence) for nonce, sequence in sightings])
 
     async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
         """See the port."""
@@ -93,16 +86,20 @@ class KvNonces:
             if places.get(node_id, math.inf) > sequence:
                 places[node_id] = sequence
         before = {event_id: dict(self._alive(self._known.get(event_id, {}))) for event_id in lowest}
-        unsure = {key: places for key, places in _by_share(lowest).items() if _lowers(places, before[key[0]])}
+        unsure = {
+            key: places
+            for key, places in placing.by_share(lowest).items()
+            if placing.lowers(places, before[key[0]])
+        }
         if unsure:
             for (event_id, _), places in (await self._call(partial(self._record, unsure))).items():
-                before[event_id] = _merged(before[event_id], places)
+                before[event_id] = placing.merged(before[event_id], places)
         answers = [self._answer(before[event_id], node, at) for event_id, node, at in sightings]
         self._remember(before)
         if Sighting.REPLAY in answers:
             pairs = zip(sightings, answers, strict=True)
-            again = {_key(event, node) for (event, node, _), one in pairs if one is Sighting.REPLAY}
-            await self._call(partial(self._refresh, again))
+            repeated = [(event, node) for (event, node, _), answer in pairs if answer is Sighting.REPLAY]
+            await self._call(partial(self._record, placing.excerpt(before, repeated)))
         return answers
 
     def _answer(self, before: Places, node_id: str, sequence: int) -> Sighting:
@@ -111,11 +108,14 @@ class KvNonces:
         if first is None or sequence < first:
             before[node_id] = sequence
             return Sighting.FIRST
-        return Sighting.SAME if sequence == first else Sighting.REPLAY
+        if sequence == first:
+            return Sighting.SAME
+        placing.repeat(before, node_id, sequence)
+        return Sighting.REPLAY
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See the port."""
-        return await self._look_up([_parts(nonce) for nonce in nonces])
+        return await self._look_up([placing.parts(nonce) for nonce in nonces])
 
     async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
         """See the port."""
@@ -124,21 +124,23 @@ class KvNonces:
     async def _look_up(self, wanted: Sequence[tuple[str, str]]) -> Sequence[int | None]:
         """What many look for at once is read once; a nonce that is not there is asked for each time."""
         found = {pair: at for pair in wanted if (at := self._find(*pair)) is not None}
-        missing = {_key(*pair) for pair in wanted if pair not in found}
+        missing = {placing.key_of(*pair) for pair in wanted if pair not in found}
         awaited = {key: self._reading[key] for key in missing if key in self._reading}
         read = await self._read_in(missing - awaited.keys())
         for reading in awaited.values():
             await reading.wait()
         if awaited:
             found |= {pair: at for pair in wanted if (at := self._find(*pair)) is not None}
-            left = {key for pair in wanted if pair not in found and (key := _key(*pair)) in awaited}
+            left = {key for pair in wanted if pair not in found and (key := placing.key_of(*pair)) in awaited}
             read |= await self._read_in(left)
-        return [found.get(pair, read.get(_key(*pair), {}).get(pair[1])) for pair in wanted]
+        return [found.get(pair, read.get(placing.key_of(*pair), {}).get(pair[1])) for pair in wanted]
 
     def _find(self, event_id: str, node_id: str) -> int | None:
         places = self._known.get(event_id)
         at = None if places is None else places.get(node_id)
-        return None if at is None or at < self._low else at
+        if places is None or at is None or at >= self._low:
+            return at
+        return at if placing.is_retained(places, node_id, self._low) else None
 
     async def _read_in(self, keys: Collection[Key]) -> dict[Key, Places]:
         """Read some keys and remember them."""
@@ -155,7 +157,7 @@ class KvNonces:
         fresh: dict[str, Places] = {}
         for (event_id, _), (places, _) in read.items():
             held = fresh.get(event_id) or self._known.get(event_id, {})
-            fresh[event_id] = _merged(held, places)
+            fresh[event_id] = placing.merged(held, places)
         self._remember(fresh)
         return {key: self._alive(places) for key, (places, _) in read.items()}
 
@@ -173,10 +175,7 @@ class KvNonces:
 
     def _alive(self, places: Places) -> Places:
         """Those that the log still retains; the others count as forgotten wherever they stand."""
-        low = self._low
-        if min(places.values(), default=low) >= low:
-            return places
-        return {node_id: at for node_id, at in places.items() if at >= low}
+        return placing.retained(places, self._low)
 
     async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -212,14 +211,9 @@ class KvNonces:
             for key in taken:
                 places, revision = found.get(key, ({}, 0))
                 stood[key] = self._alive(places)
-                if _lowers(wanted[key], stood[key]):
-                    left[key] = (_merged(stood[key], wanted[key]), revision)
+                if placing.lowers(wanted[key], stood[key]):
+                    left[key] = (placing.merged(stood[key], wanted[key]), revision)
         return stood
-
-    async def _refresh(self, keys: Collection[Key]) -> None:
-        """Begin the time to live of replayed nonces anew: their repetition is retained longer than they."""
-        while keys:
-            keys = await self._write(await self._read(keys))
 
     async def _write(self, values: Mapping[Key, tuple[Places, int]]) -> list[Key]:
         """Write values over the revisions that they replace; answers the keys that stood at another."""
@@ -274,44 +268,13 @@ class KvNonces:
             )
             gone = 0
             for at, _, _, value in batch.messages:
-                if any(place >= low for place in _PLACES.decode(value).values()):
+                if any(abs(place) >= low for place in _PLACES.decode(value).values()):
                     break
                 gone, start = gone + 1, at + 1
             if gone:
                 await self._link.stream.purge_stream(self._stream, seq=start)
             if gone < len(batch.messages) or not batch.messages:
                 return
-
-
-def _parts(nonce: str) -> tuple[str, str]:
-    event_id, _, node_id = nonce.rpartition(".")
-    return event_id, node_id
-
-
-@lru_cache(_NODES_KNOWN)
-def _share(node_id: str) -> int:
-    return zlib.crc32(node_id.encode()) % _SHARES
-
-
-def _key(event_id: str, node_id: str) -> Key:
-    return event_id, _share(node_id)
-
-
-def _by_share(events: Mapping[str, Places]) -> dict[Key, Places]:
-    shares: dict[Key, Places] = {}
-    for event_id, places in events.items():
-        for node_id, at in places.items():
-            shares.setdefault((event_id, _share(node_id)), {})[node_id] = at
-    return shares
-
-
-def _lowers(places: Places, stood: Places) -> bool:
-    """Whether any of the places is new, or lower than what stood there."""
-    return any(stood.get(node_id, math.inf) > at for node_id, at in places.items())
-
-
-def _merged(stood: Places, places: Places) -> Places:
-    return stood | {node_id: at for node_id, at in places.items() if stood.get(node_id, math.inf) > at}
 
 
 async def ensure_nonces(

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 
 from reference_server.ports import Appended, Layer, Sighting
+from reference_server.stream.places import Places, parts, repeat, retained
 
 
 class MemoryNonces:
-    """Remembers the lowest sequence of each nonce until `forget_below` passes it.
+    """Remembers the lowest sequence of each nonce until `forget_below` passes its last repetition.
 
     A nonce is `<event id>.<node id>`; kept by event, a broadcast costs one look and one small table. Fed in
     sequence order by one reader, so the oldest events stand first.
@@ -18,11 +19,11 @@ class MemoryNonces:
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        self._events: dict[str, dict[str, int]] = {}  # event id: node id: lowest sequence
+        self._events: dict[str, Places] = {}
 
     async def admit(self, sightings: Sequence[tuple[str, int]]) -> Sequence[Sighting]:
         """See NonceStore."""
-        return [self._see(*_parts(nonce), sequence) for nonce, sequence in sightings]
+        return [self._see(*parts(nonce), sequence) for nonce, sequence in sightings]
 
     async def admit_entries(self, appended: Sequence[Appended]) -> Collection[int]:
         """See NonceStore."""
@@ -45,14 +46,17 @@ class MemoryNonces:
         if first is None:
             self._events.pop(event_id, None)
             self._events[event_id] = places  # forgotten with the newest of its entries
-        elif sequence >= first:
-            return Sighting.SAME if sequence == first else Sighting.REPLAY
+        elif sequence == first:
+            return Sighting.SAME
+        elif sequence > first:
+            repeat(places, node_id, sequence)
+            return Sighting.REPLAY
         places[node_id] = sequence  # the lowest wins
         return Sighting.FIRST
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See NonceStore."""
-        return [self._first(*_parts(nonce)) for nonce in nonces]
+        return [self._first(*parts(nonce)) for nonce in nonces]
 
     async def look_up_node(self, node_id: str, event_ids: Sequence[str]) -> Sequence[int | None]:
         """See NonceStore."""
@@ -69,17 +73,12 @@ class MemoryNonces:
         """See NonceStore."""
         gone = []
         for event_id, places in self._events.items():
-            left = {node_id: sequence for node_id, sequence in places.items() if sequence >= low}
-            if not left:
-                gone.append(event_id)
-            elif len(left) < len(places):
+            left = retained(places, low)
+            if left is places:
+                break
+            if left:
                 self._events[event_id] = left
             else:
-                break
+                gone.append(event_id)
         for event_id in gone:
             del self._events[event_id]
-
-
-def _parts(nonce: str) -> tuple[str, str]:
-    event_id, _, node_id = nonce.rpartition(".")
-    return event_id, node_id

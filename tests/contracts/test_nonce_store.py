@@ -92,6 +92,19 @@ async def test_what_is_forgotten_is_new_again_and_the_rest_stays(made: Made) -> 
 
 
 @every_adapter
+async def test_a_nonce_lives_as_long_as_its_last_repetition(made: Made) -> None:
+    async with made() as store:
+        await store.admit([("a.1", 10), ("a.2", 11), ("b.1", 12)])
+        assert await store.admit([("a.1", 50), ("a.1", 40)]) == [REPLAY, REPLAY]
+        await store.forget_below(50)
+        assert await store.look_up(["a.1", "a.2", "b.1"]) == [10, None, None]
+        assert await store.admit([("a.2", 60), ("a.1", 50), ("a.1", 10)]) == [FIRST, REPLAY, SAME]
+        await store.forget_below(51)
+        assert await store.look_up(["a.1", "a.2"]) == [None, 60]
+        assert await store.admit([("a.1", 61)]) == [FIRST]
+
+
+@every_adapter
 async def test_a_broadcast_at_once_is_its_nonces_one_by_one(made: Made) -> None:
     async with made() as store:
         assert not await store.admit_entries([broadcast("a", (1, "1"), (2, "2")), broadcast("b", (3, "1"))])
@@ -164,7 +177,7 @@ async def test_replicas_say_together_what_one_table_says(nats_engine: Nats) -> N
             await kv_nonces.ensure_nonces(link, Layer.STREAM, seconds=0, retention_seconds=0)
             for link in links
         ]
-        table: dict[str, int] = {}
+        table: dict[str, tuple[int, int]] = {}  # the first place and the last
         sequence, low = 0, 0
         for turn in range(150):
             sightings: list[tuple[str, int]] = []
@@ -173,15 +186,20 @@ async def test_replicas_say_together_what_one_table_says(nats_engine: Nats) -> N
                 sightings.append(
                     (f"{rng.randint(turn // 10, turn // 10 + 3)}.{rng.randint(1, 20)}", sequence)
                 )
-            answers = [REPLAY if table.setdefault(nonce, at) < at else FIRST for nonce, at in sightings]
+            answers = []
+            for nonce, at in sightings:
+                answers.append(REPLAY if nonce in table else FIRST)
+                table[nonce] = (table.get(nonce, (at, at))[0], at)
             assert await rng.choice(replicas).admit(sightings) == answers
             if turn % 10 == 9:
                 low = max(low, sequence - 200)
-                table = {nonce: at for nonce, at in table.items() if at >= low}
+                table = {nonce: places for nonce, places in table.items() if places[1] >= low}
                 for store in replicas:
                     await store.forget_below(low)
             nonces = [f"{rng.randint(0, turn // 10 + 3)}.{rng.randint(1, 20)}" for _ in range(6)]
-            assert await rng.choice(replicas).look_up(nonces) == [table.get(nonce) for nonce in nonces]
+            assert await rng.choice(replicas).look_up(nonces) == [
+                table[nonce][0] if nonce in table else None for nonce in nonces
+            ]
 
 
 async def _meet(
