@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reference_server.envelope import model
 from reference_server.envelope.keyring import Keyring, SealBroken
@@ -11,6 +11,7 @@ from reference_server.outbox import wire_types
 from reference_server.outbox.lifecycle import Move, Status
 from reference_server.ports import Appended, Change, Lease, LogAppender, Outgoing, SignedBody
 from reference_server.relay import claims, decide, settling
+from reference_server.relay.claims import Claim
 from reference_server.relay.decide import Decision, Row
 from reference_server.relay.settling import Cursor
 
@@ -48,19 +49,16 @@ class Batch:
     def carry(self, change: Change, last: Cursor | None = None) -> Outcome:
         """Bring what waits where it belongs, oldest first; `last` is where we left the cursor."""
         until = time.monotonic() + self.lease_seconds
-        settling.fence(change, self.fence_seconds)
-        cursor = settling.hold_cursor(change)
+        cursor = settling.hold_cursor(change, self.fence_seconds)
         if cursor is None:
             return Outcome()
-        claimed, more = self._claim(change)
-        if not claimed:
+        claim = self._claim(change)
+        if not claim.rows:
             return Outcome(cursor=cursor)
-        keys = self._keys(change, claimed)
-        domains = {row.domain_id for row in claimed if row.status is Status.PENDING}
-        waiting = claims.domains_waiting(change.connection, domains, claimed)
-        decisions = decide.decide(claimed, waiting, keys.keys())
+        keys = self._keys(claim.rows)
+        decisions = decide.decide(claim.rows, _waiting(change, claim), keys.keys())
         outgoing, done = self._sign(change, decisions, keys)
-        more = more or done < len(decisions)
+        more = claim.more or done < len(decisions)
         decisions = decisions[:done]
         landed = self.log.append(change, outgoing, Lease(until=until, sure=cursor == last))
         settling.settle(change, decisions, landed.owed)
@@ -78,24 +76,33 @@ class Batch:
             cursor=cursor,
         )
 
-    def _claim(self, change: Change) -> tuple[list[Row], bool]:
+    def _claim(self, change: Change) -> Claim:
+        pending = claims.pending(change.connection, self.publishes)
+        if pending.rows and not pending.any_parked:
+            return self._fitting(pending)
         given = claims.domains_given_a_key(change.connection)
         share = max(1, self.publishes // _RELEASED_SHARE)
-        claimed, more = claims.released(change.connection, given, share) if given else ([], False)
-        pending, more_pending = claims.pending(change.connection, max(1, self.publishes - len(claimed)))
-        claimed += pending
-        room = self.publishes
-        for taken, row in enumerate(claimed):
-            if taken and len(row.recipients) > room:
-                return claimed[:taken], True
-            room -= len(row.recipients)
-        return claimed, more or more_pending
+        released = claims.released(change.connection, given, share) if given else Claim(rows=[])
+        left = max(1, self.publishes - len(released.rows))
+        rows = [*released.rows, *pending.rows[:left]]
+        more = released.more or pending.more or left < len(pending.rows)
+        return self._fitting(Claim(rows=rows, more=more))
 
-    def _keys(self, change: Change, claimed: Sequence[Row]) -> dict[str, bytes]:
-        wanted = {row.key_id for row in claimed if row.key_id is not None and row.envelope is None}
-        sealed = claims.sealed_seeds(change.connection, wanted) if wanted else {}
+    def _fitting(self, claim: Claim) -> Claim:
+        """As many of the rows as there is room for; at least one."""
+        room = self.publishes
+        for taken, row in enumerate(claim.rows):
+            if taken and len(row.recipients) > room:
+                return replace(claim, rows=claim.rows[:taken], more=True)
+            room -= len(row.recipients)
+        return claim
+
+    def _keys(self, claimed: Sequence[Row]) -> dict[str, bytes]:
+        sealed = {row.key_id: row.sealed_seed for row in claimed if row.envelope is None}
         keys = {}
         for key_id, seed in sealed.items():
+            if key_id is None or seed is None:
+                continue
             try:
                 keys[key_id] = self.keyring.signing_key(key_id, seed)
             except SealBroken:
@@ -116,6 +123,14 @@ class Batch:
                 self.signed_here.add(body.wire)
                 outgoing.append(Outgoing(body=body, node_ids=decision.row.recipients))
         return outgoing, len(decisions)
+
+
+def _waiting(change: Change, claim: Claim) -> set[str]:
+    """The Domains whose older rows wait for a key."""
+    if not claim.any_parked:
+        return set()
+    domains = {row.domain_id for row in claim.rows if row.status is Status.PENDING}
+    return claims.domains_waiting(change.connection, domains, claim.rows)
 
 
 def _body(row: Row, now: int, keys: dict[str, bytes]) -> SignedBody:

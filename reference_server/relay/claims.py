@@ -1,7 +1,8 @@
 """What the relay takes: pending rows by id, and rows whose Domain has got its key at last (OUT-2, OUT-5)."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Result, Select, bindparam, exists, func, literal_column, select
 from sqlalchemy import Row as Fetched
@@ -20,8 +21,6 @@ _FETCH = 128
 _FIRST_ROWS = 16
 _BEFORE_ALL = -(2**63)
 
-Claim: TypeAlias = tuple[list[Row], bool]  # rows in order, and whether there are more of them
-
 _skipped = sse_relay_skipped.c
 _row = outbox_events.c
 _columns = (
@@ -34,6 +33,9 @@ _columns = (
     _row.key_id,
     _row.envelope,
     _row.status,
+    select(signing_keys.c.sealed_seed).where(signing_keys.c.key_id == _row.key_id).scalar_subquery(),
+    # Told with the rows: where nothing is parked, the questions about parked rows are not asked.
+    select(func.min(_skipped.domain_id)).scalar_subquery(),
 )
 _waits = _skipped.reason == Reason.NO_SIGNING_KEY.value
 
@@ -73,24 +75,31 @@ _WAITS_AFTER = (
     .where(_skipped.domain_id == bindparam("domain"), _waits, _skipped.outbox_id > bindparam("row"))
     .limit(1)
 )
-_SEALED = select(signing_keys.c.key_id, signing_keys.c.sealed_seed).where(
-    signing_keys.c.key_id.in_(bindparam("keys", expanding=True)), signing_keys.c.sealed_seed.is_not(None)
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Rows in order, whether there are more of them, and whether rows of any Domain were parked then."""
+
+    rows: list[Row]
+    more: bool = False
+    any_parked: bool = True
 
 
 def pending(connection: Connection, limit: int) -> Claim:
     """The oldest pending rows, no more of them than `limit` publishes need."""
     claimed: list[Row] = []
     after, size, room, wanted = _BEFORE_ALL, _CLAIM_BYTES, limit, min(_FIRST_ROWS, limit)
+    any_parked = False
     while True:
-        found = connection.execute(_PENDING, {"after": after, "wanted": wanted})
-        rows, more = _claimed(found, wanted, size)
-        claimed += rows
-        size -= sum(map(_size, rows))
-        room -= sum(max(1, len(row.recipients)) for row in rows)
-        if len(rows) < wanted or room <= 0 or size <= 0:
-            return claimed, more
-        after, wanted = rows[-1].id, min(2 * wanted, room)
+        found = _claimed(connection.execute(_PENDING, {"after": after, "wanted": wanted}), wanted, size)
+        claimed += found.rows
+        any_parked |= found.any_parked
+        size -= sum(map(_size, found.rows))
+        room -= sum(max(1, len(row.recipients)) for row in found.rows)
+        if len(found.rows) < wanted or room <= 0 or size <= 0:
+            return Claim(rows=claimed, more=found.more, any_parked=any_parked)
+        after, wanted = found.rows[-1].id, min(2 * wanted, room)
 
 
 def domains_given_a_key(connection: Connection) -> list[str]:
@@ -110,18 +119,21 @@ def _size(row: Row) -> int:
 
 def _claimed(result: Result[Any], limit: int, room: int = _CLAIM_BYTES) -> Claim:
     claimed: list[Row] = []
+    any_parked = False
     with result as found:
         for columns in found:
             row = _record(columns)
+            any_parked = columns[-1] is not None
             room -= _size(row)
             if claimed and room < 0:
-                return claimed, True
+                return Claim(rows=claimed, more=True, any_parked=any_parked)
             claimed.append(row)
-    return claimed, len(claimed) == limit
+    return Claim(rows=claimed, more=len(claimed) == limit, any_parked=any_parked)
 
 
 def _record(columns: Fetched[Any]) -> Row:
-    row_id, event_id, domain_id, source, recipients, payload, key_id, envelope, status = tuple(columns)
+    *told, status, sealed_seed, _ = tuple(columns)
+    row_id, event_id, domain_id, source, recipients, payload, key_id, envelope = told
     return Row(
         id=row_id,
         event_id=event_id,
@@ -132,6 +144,7 @@ def _record(columns: Fetched[Any]) -> Row:
         key_id=key_id,
         envelope=envelope,
         status=Status(status),
+        sealed_seed=sealed_seed,
     )
 
 
@@ -145,9 +158,3 @@ def domains_waiting(connection: Connection, domain_ids: Iterable[str], claimed: 
 
 def _waits_after(connection: Connection, domain_id: str, row_id: int) -> bool:
     return connection.execute(_WAITS_AFTER, {"domain": domain_id, "row": row_id}).first() is not None
-
-
-def sealed_seeds(connection: Connection, key_ids: Collection[str]) -> dict[str, bytes]:
-    """The sealed private parts that still exist, by key id."""
-    found = connection.execute(_SEALED, {"keys": list(key_ids)})
-    return {key_id: sealed for key_id, sealed in found}

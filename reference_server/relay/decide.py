@@ -1,7 +1,7 @@
 """What becomes of each claimed row: one pure function over one page of rules (OUT-5, OUT-6, TYPE-1)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reference_server.envelope import canonical
@@ -21,7 +21,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One outbox row as claimed; `recipients` are the Nodes still owed."""
+    """One outbox row as claimed; `recipients` are the Nodes still owed.
+
+    `sealed_seed` is the private part of its key, while that exists.
+    """
 
     id: int
     event_id: str
@@ -32,6 +35,7 @@ class Row:
     key_id: str | None
     envelope: bytes | None
     status: Status
+    sealed_seed: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Update, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Update, bindparam, delete, func, insert, select, update
 
 from reference_server.log import subjects
 from reference_server.outbox.lifecycle import Move, Status, after
@@ -38,7 +38,9 @@ _HOLD_CURSOR = (
     .where(_OF_STREAM)
     .with_for_update(skip_locked=True)
 )
-_FENCE = text("SELECT set_config('idle_in_transaction_session_timeout', :said, true)")
+_FENCE = func.set_config("idle_in_transaction_session_timeout", bindparam("said"), True)
+# A file's lock dies with its process, and no other process could take its place.
+_HOLD = MappingProxyType({"postgresql": _HOLD_CURSOR.add_columns(_FENCE), "sqlite": _HOLD_CURSOR})
 _MOVE_CURSOR = update(sse_relay_cursor).where(_OF_STREAM)
 _BEGINNING = MappingProxyType(
     {"stream": subjects.STREAM, "last_outbox_id": 0, "last_sequence": 0, "moved_at": 0}
@@ -60,18 +62,13 @@ def make_cursor(change: Change) -> None:
     upserts.insert_missing(change.connection, sse_relay_cursor, _BEGINNING)
 
 
-def fence(change: Change, seconds: float) -> None:
-    """Have the database end this transaction once its process has stood still for so long (OUT-4).
+def hold_cursor(change: Change, fence_seconds: float) -> Cursor | None:
+    """The cursor, locked to the end of the transaction; None while another relay holds it (OUT-4).
 
-    A file's lock dies with its process, and no other process could take its place.
+    The database ends this transaction once its process has stood still for `fence_seconds`.
     """
-    if change.connection.dialect.name == "postgresql":
-        change.connection.execute(_FENCE, {"said": f"{seconds * 1000:.0f}ms"})
-
-
-def hold_cursor(change: Change) -> Cursor | None:
-    """The cursor, locked to the end of the transaction; None while another relay holds it (OUT-4)."""
-    held = change.connection.execute(_HOLD_CURSOR).first()
+    said = {"said": f"{fence_seconds * 1000:.0f}ms"}
+    held = change.connection.execute(_HOLD[change.connection.dialect.name], said).first()
     if held is None:
         return None
     return Cursor(last_outbox_id=held[0], last_sequence=held[1], moved_at=held[2])

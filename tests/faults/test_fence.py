@@ -21,7 +21,8 @@ async def test_a_relay_that_stands_still_is_given_up_after_two_ticks(
     async with bus.opened(fresh_database(), nats_engine.url) as real:
 
         def stands_still(change: Change) -> None:
-            settling.fence(change, 2 * _TICKS)
+            settling.make_cursor(change)
+            assert settling.hold_cursor(change, 2 * _TICKS) is not None
             threading.Event().wait(3 * _TICKS)
             change.connection.execute(text("SELECT 1"))
 
@@ -37,5 +38,6 @@ async def test_the_fence_ends_with_its_batch(
     async with bus.opened(fresh_database(), nats_engine.url) as real:
         shown = text("SHOW idle_in_transaction_session_timeout")
         before = await real.store.read(lambda connection: connection.execute(shown).scalar())
-        await real.store.change((), lambda change: settling.fence(change, 2 * _TICKS))
+        await real.store.change((), settling.make_cursor)
+        await real.store.change((), lambda change: settling.hold_cursor(change, 2 * _TICKS))
         assert await real.store.read(lambda connection: connection.execute(shown).scalar()) == before

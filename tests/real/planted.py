@@ -110,10 +110,10 @@ def waits_at_a_gap(patch: Patch) -> None:
 
     def changed(pending: Any) -> Any:
         def found(connection: Any, limit: int) -> Any:
-            rows, more = pending(connection, limit)
+            claim = pending(connection, limit)
             first = connection.execute(select(sse_relay_cursor.c.last_outbox_id)).scalar_one() + 1
-            whole = [row for row, at in zip(rows, itertools.count(first), strict=False) if row.id <= at]
-            return whole, more and len(whole) == len(rows)
+            whole = [row for row, at in zip(claim.rows, itertools.count(first), strict=False) if row.id <= at]
+            return replace(claim, rows=whole, more=claim.more and len(whole) == len(claim.rows))
 
         return found
 
@@ -134,8 +134,15 @@ def newer_rows_overtake_parked_ones(patch: Patch) -> None:
     def changed(decide_one: Any) -> Any:
         return lambda row, _waiting, keys: decide_one(row, (), keys)
 
+    def last_alone(released: Any) -> Any:
+        def found(*asked: Any) -> Any:
+            claim = released(*asked)
+            return replace(claim, rows=claim.rows[-1:], more=True)
+
+        return found
+
     _change(patch, decide, "_decide", changed)
-    _change(patch, claims, "released", lambda found: lambda *asked: (found(*asked)[0][-1:], True))
+    _change(patch, claims, "released", last_alone)
 
 
 @planted("OUT-5", {"a_domain_waits_for_its_key": OWN})

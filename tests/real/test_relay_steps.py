@@ -41,7 +41,7 @@ STEPS = (
     (settling, "make_cursor"),
     (settling, "hold_cursor"),
     (claims, "pending"),
-    (claims, "sealed_seeds"),
+    (batch.Batch, "_keys"),
     (decide, "decide"),
     (batch, "_body"),
     (publishing, "publish"),
