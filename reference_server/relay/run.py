@@ -2,9 +2,10 @@
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 import trio
@@ -32,6 +33,10 @@ class Layered:
     stream: EventStream
 
 
+# Takes what a batch has appended, to record its nonces.
+Admits: TypeAlias = Callable[[Sequence[Appended]], Awaitable[None]]
+
+
 class Relay:
     """Runs batches when rung, at each tick, and for as long as one leaves more."""
 
@@ -57,10 +62,16 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; a batch that has begun is carried to its end."""
+        landed, to_admit = trio.open_memory_channel[Sequence[Appended]](0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._admit_all, to_admit)
+            await self._relay(landed.send)
+
+    async def _relay(self, landed: Admits) -> None:
         pause = 0.0
         while True:
             try:
-                more = await self.carry_once()
+                more = await self.carry_once(landed)
             except Unavailable as outage:
                 pause = self._paused(pause, outage)
                 await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
@@ -71,8 +82,16 @@ class Relay:
             if not more:
                 await self._wake.wait_rung(self._tick)
 
-    async def carry_once(self) -> bool:
-        """One batch; answers whether it left rows that it could have taken. Raises Unavailable."""
+    async def _admit_all(self, landed: trio.MemoryReceiveChannel[Sequence[Appended]]) -> None:
+        """Beside the next batch, which waits before its end where this one's nonces take longer than it."""
+        async for appended in landed:
+            await self._admit(appended)
+
+    async def carry_once(self, landed: Admits | None = None) -> bool:
+        """One batch; answers whether it left rows that it could have taken. Raises Unavailable.
+
+        What was appended goes to `landed`, or else its nonces are recorded before this returns.
+        """
         if not self._has_cursor:
             await self._store.change((), settling.make_cursor)
             self._has_cursor = True
@@ -82,7 +101,7 @@ class Relay:
         if outcome.appended:
             self._metrics.relay_batch_seconds.observe(time.perf_counter() - began)
             self._metrics.relay_published.inc(sum(len(piece.entries) for piece in outcome.appended))
-            await self._admit(outcome.appended)
+            await (landed or self._admit)(outcome.appended)
         self._report(outcome)
         if outcome.owed:
             raise Unavailable("the log did not acknowledge every publish")
