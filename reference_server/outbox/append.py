@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Insert, bindparam, insert, select, update
 
 from reference_server.envelope import canonical, model
 from reference_server.outbox import schemas, wire_types
@@ -21,11 +21,12 @@ MAX_PAYLOAD_BYTES = MAX_WIRE_BYTES - _ENVELOPE_BYTES
 
 _ROTATION = wire_types.source_for(wire_types.WireType.SIGNING_KEY_ROTATED)
 
-# Built once: building a statement costs more than running it.
+# Built once: building a statement costs more than running it. A Domain's lock keeps its active key as it is.
+_SIGNED = insert(outbox_events).returning(outbox_events.c.id)
 _ACTIVE_KEY = select(signing_keys.c.key_id).where(
-    signing_keys.c.domain_id == bindparam("domain"), signing_keys.c.retired_at.is_(None)
+    signing_keys.c.domain_id == bindparam("of_domain"), signing_keys.c.retired_at.is_(None)
 )
-_INSERT = insert(outbox_events).returning(outbox_events.c.id)
+_TO_SIGN = _SIGNED.values(domain_id=bindparam("of_domain"), key_id=_ACTIVE_KEY.scalar_subquery())
 
 
 class AppendRefused(ValueError):
@@ -43,16 +44,9 @@ def append(change: Change, *, domain_id: str, source: str, recipients: Sequence[
         raise AppendRefused("a rotation is appended signed")
     family, compact = _checked(change, domain_id, source, payload)
     event_id = change.ids.uuid7()
-    _insert(
-        change,
-        event_id=event_id,
-        domain_id=domain_id,
-        source=source,
-        recipients=recipients if family is not None else (),
-        payload=compact,
-        key_id=active_key(change, domain_id),
-        envelope=None,
-    )
+    recipients = recipients if family is not None else ()
+    row = _row(change, event_id=event_id, source=source, recipients=recipients, payload=compact)
+    _insert(change, _TO_SIGN, row | {"of_domain": domain_id})
     return event_id
 
 
@@ -70,21 +64,11 @@ def append_signed(change: Change, *, recipients: Sequence[str], body: SignedBody
     ):
         raise AppendRefused("not a signed rotation of this Domain")
     _checked(change, body.domain_id, _ROTATION, envelope.payload)
-    return _insert(
-        change,
-        event_id=body.event_id,
-        domain_id=body.domain_id,
-        source=_ROTATION,
-        recipients=recipients,
-        payload=envelope.payload,
-        key_id=body.key_id,
-        envelope=body.wire,
+    row = _row(
+        change, event_id=body.event_id, source=_ROTATION, recipients=recipients, payload=envelope.payload
     )
-
-
-def active_key(change: Change, domain_id: str) -> str | None:
-    """The key that signs what is appended now, if the Domain has one."""
-    return change.connection.execute(_ACTIVE_KEY, {"domain": domain_id}).scalar_one_or_none()
+    signed = {"domain_id": body.domain_id, "key_id": body.key_id, "envelope": body.wire}
+    return _insert(change, _SIGNED, row | signed)
 
 
 def stamp_waiting(change: Change, domain_id: str, key_id: str) -> int:
@@ -120,30 +104,22 @@ def _checked(
     return family, compact
 
 
-def _insert(
-    change: Change,
-    *,
-    event_id: str,
-    domain_id: str,
-    source: str,
-    recipients: Sequence[str],
-    payload: bytes,
-    key_id: str | None,
-    envelope: bytes | None,
-) -> int:
+def _row(
+    change: Change, *, event_id: str, source: str, recipients: Sequence[str], payload: bytes
+) -> dict[str, object]:
     if not isinstance(recipients, Sequence) or isinstance(recipients, str):
         raise AppendRefused("recipients are a sequence of Node ids")
-    row = {
+    return {
         "event_id": event_id,
-        "domain_id": domain_id,
         "source": source,
         "recipients": node_bytes.pack(recipients),
         "payload": payload,
-        "key_id": key_id,
-        "envelope": envelope,
         "status": Status.PENDING.value,
         "transaction_id": change.transaction_id,
         "created_at": change.now,
     }
+
+
+def _insert(change: Change, statement: Insert, row: dict[str, object]) -> int:
     change.outbox_written = True
-    return int(change.connection.execute(_INSERT, row).scalar_one())
+    return int(change.connection.execute(statement, row).scalar_one())
