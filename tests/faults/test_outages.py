@@ -80,10 +80,10 @@ class Broken:
         elif form == "black":
             trio.from_thread.run_sync(self.wires[which].blacken)
         else:
-            with (self.on.room / which / "filler").open("wb") as filler, suppress(OSError):
+            filler = (self.on.room / which / "filler").open("wb", buffering=0)  # nothing left for its end
+            with filler, suppress(OSError):
                 while True:
                     filler.write(b"\0" * 65536)
-                    filler.flush()
 
     def mend(self, which: str, form: str) -> None:
         """What an operator does: the engine is whole again; nothing is done to our processes."""
