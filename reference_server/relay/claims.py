@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Result, Select, bindparam, exists, func, literal_column, select
+from sqlalchemy import Connection, Select, bindparam, exists, func, literal_column, select
 from sqlalchemy import Row as Fetched
 
 from reference_server.outbox.lifecycle import Status
@@ -13,15 +13,15 @@ from reference_server.relay.decide import Reason, Row
 from reference_server.store import node_bytes
 from reference_server.store.tables import outbox_events, signing_keys, sse_relay_skipped
 
-# A batch holds no more payload than this in memory; rows are fetched a few at a time until it is reached.
+# A batch holds no more payload than this in memory. Few rows come at once (32 MB of the largest), many by and by
+# until it is reached: over Postgres that is three round trips more.
 _CLAIM_BYTES = 8 * 1024 * 1024
+_AT_ONCE = 64
 _BY_AND_BY = MappingProxyType({"yield_per": 128})
 
 # Pending rows are asked for so many at first, then twice as many each time: a row may address a thousand
-# Nodes, and a batch that takes four of them must not be sent four thousand. The first ones come at once: over
-# Postgres a fetch by and by is three round trips more.
+# Nodes, and a batch that takes four of them must not be sent four thousand.
 _FIRST_ROWS = 16
-_AT_ONCE: Mapping[str, Any] = MappingProxyType({})
 _BEFORE_ALL = -(2**63)
 
 _skipped = sse_relay_skipped.c
@@ -91,17 +91,16 @@ def pending(connection: Connection, limit: int) -> Claim:
     """The oldest pending rows, no more of them than `limit` publishes need."""
     claimed: list[Row] = []
     after, size, room, wanted = _BEFORE_ALL, _CLAIM_BYTES, limit, min(_FIRST_ROWS, limit)
-    any_parked, fetched = False, _AT_ONCE
+    any_parked = False
     while True:
-        asked = {"after": after, "wanted": wanted}
-        found = _claimed(connection.execute(_PENDING, asked, execution_options=fetched), wanted, size)
+        found = _claimed(connection, _PENDING, {"after": after, "wanted": wanted}, size)
         claimed += found.rows
         any_parked |= found.any_parked
         size -= sum(map(_size, found.rows))
         room -= sum(max(1, len(row.recipients)) for row in found.rows)
         if len(found.rows) < wanted or room <= 0 or size <= 0:
             return Claim(rows=claimed, more=found.more, any_parked=any_parked)
-        after, wanted, fetched = found.rows[-1].id, min(2 * wanted, room), _BY_AND_BY
+        after, wanted = found.rows[-1].id, min(2 * wanted, room)
 
 
 def domains_given_a_key(connection: Connection) -> list[str]:
@@ -111,18 +110,21 @@ def domains_given_a_key(connection: Connection) -> list[str]:
 
 def released(connection: Connection, domain_ids: Collection[str], limit: int) -> Claim:
     """The oldest rows of some Domains that were parked for want of a key and have one now."""
-    wanted = {"domains": list(domain_ids), "wanted": limit}
-    return _claimed(connection.execute(_RELEASED, wanted, execution_options=_BY_AND_BY), limit)
+    return _claimed(connection, _RELEASED, {"domains": list(domain_ids), "wanted": limit})
 
 
 def _size(row: Row) -> int:
     return len(row.payload) + len(row.recipients) * node_bytes.WIDTH
 
 
-def _claimed(result: Result[Any], limit: int, room: int = _CLAIM_BYTES) -> Claim:
+def _claimed(
+    connection: Connection, statement: Select[Any], asked: Mapping[str, Any], room: int = _CLAIM_BYTES
+) -> Claim:
     claimed: list[Row] = []
     any_parked = False
-    with result as found:
+    wanted: int = asked["wanted"]
+    options = _BY_AND_BY if wanted > _AT_ONCE else None
+    with connection.execute(statement, asked, execution_options=options) as found:
         for columns in found:
             row = _record(columns)
             any_parked = columns[-1] is not None
@@ -130,7 +132,7 @@ def _claimed(result: Result[Any], limit: int, room: int = _CLAIM_BYTES) -> Claim
             if claimed and room < 0:
                 return Claim(rows=claimed, more=True, any_parked=any_parked)
             claimed.append(row)
-    return Claim(rows=claimed, more=len(claimed) == limit, any_parked=any_parked)
+    return Claim(rows=claimed, more=len(claimed) == wanted, any_parked=any_parked)
 
 
 def _record(columns: Fetched[Any]) -> Row:
