@@ -13,8 +13,8 @@ from reference_server.relay.decide import Reason, Row
 from reference_server.store import node_bytes
 from reference_server.store.tables import outbox_events, signing_keys, sse_relay_skipped
 
-# A batch holds no more payload than this in memory. Few rows come at once (32 MB of the largest), many by and by
-# until it is reached: over Postgres that is three round trips more.
+# A batch holds no more payload than this in memory. Few rows come at once (of the largest 32 MB), many by and
+# by until it is reached: over Postgres that is three round trips more.
 _CLAIM_BYTES = 8 * 1024 * 1024
 _AT_ONCE = 64
 _BY_AND_BY = MappingProxyType({"yield_per": 128})
