@@ -23,6 +23,7 @@ from reference_server.stream.nonce import MemoryNonces
 Patch = pytest.MonkeyPatch
 OWN = "its own clause"
 _ALWAYS = Bounds(low=1, high=2**62)
+_DIALECT = "postgresql"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +216,8 @@ def a_fresh_relay_is_sure(patch: Patch) -> None:
 @planted("OUT-4", {"two_relays_meet": OWN})
 def the_cursor_is_not_held(patch: Patch) -> None:
     """A relay reads the cursor without its lock."""
-    held = settling._HOLD_CURSOR
-    patch.setattr(settling, "_HOLD_CURSOR", select(*held.selected_columns).where(settling._OF_STREAM))
+    fenced = settling._HOLD[_DIALECT].selected_columns
+    patch.setattr(settling, "_HOLD", {_DIALECT: select(*fenced).where(settling._OF_STREAM)})
 
 
 @planted("OUT-4", {"a_leader_is_late": OWN})
@@ -235,7 +236,7 @@ def publishes_past_its_lease(patch: Patch) -> None:
 @planted("OUT-4", {"a_leader_stands_still": OWN})
 def no_fence(patch: Patch) -> None:
     """The database is not told to give up a relay that stands still."""
-    patch.setattr(settling, "fence", lambda _change, _seconds: None)
+    patch.setattr(settling, "_HOLD", {_DIALECT: settling._HOLD_CURSOR})
 
 
 # ---- streams -------------------------------------------------------------------------------------------
