@@ -94,10 +94,12 @@ class _Work:
             stage.slug(f"generated-{next(self.numbers)}") if binding.domain_slug(mine) is not None else None
         )
         mine = mine if slug is None else binding.with_slug(mine, slug)
-        if reason := self.permit.refusal(mine):
+        reason = self.permit.refusal(mine)
+        if reason:
             stage.mark(KEPT_BACK, reason=reason, method=mine.method, template=mine.template)
-            return None
-        if self.left <= 0:
+        if reason or self.left <= 0:
+            if slug is not None:
+                stage.settled(slug, None)  # what is not sent creates nothing
             return None
         self.left -= 1
         number = next(self.numbers)

@@ -12,6 +12,8 @@ from conformance.check.contract_acts import Callers, Job
 from conformance.check.contract_rules import Wrong
 from conformance.probe.binding import Own
 from conformance.probe.generator import Amounts
+from conformance.probe.grounds import Grounds
+from conformance.probe.ledger import FileLedger
 from conformance.probe.stage import Stage
 from conformance.probe.transcript import Transcript
 from conformance.target.grade import Effect, Grade
@@ -89,6 +91,25 @@ async def test_without_the_permission_to_write_no_write_leaves() -> None:
     tiny, transcript = await generated(careful, WRITES, effects=frozenset({Effect.READ}))
     assert {each.method for each in tiny.asked} <= {"GET", "HEAD", "OPTIONS"}
     assert transcript.marked("kept back")
+
+
+async def test_a_domain_whose_creation_was_never_sent_is_not_left_over() -> None:
+    slug = {"type": "object", "required": ["slug"], "properties": {"slug": {"type": "string"}}}
+    body = {"required": True, "content": {"application/json": {"schema": slug}}}
+    making = RAW["paths"]["/v1/things"]["post"] | {"operationId": "MakeDomain", "requestBody": body}
+    document = json.dumps(RAW | {"paths": {"/v1/domains": {"post": making}}}).encode()
+
+    async def answer(asked: Asked, stream: trio.SocketStream) -> None:
+        assert asked.target == "/v1/openapi.json"
+        await stream.send_all(ok(document, "Content-Type: application/json"))
+
+    async with serving(answer) as tiny, staged(tiny.url) as stage:
+        stage.claims = Claims(profiles=("contract",), grade=Grade.G1, effects=frozenset({Effect.READ}))
+        ledger = FileLedger(None, base_url=tiny.url)
+        stage._grounds = Grounds(prefix="tiny", rng=random.Random(3), ledger=ledger)
+        await contract_acts.generate(stage, WRITES, own(stage), Callers(node="node_a", operator="operator"))
+        assert stage.transcript().marked("kept back")
+    assert any(each["step"] == "intend" for each in ledger._entries) and ledger.domains == ()
 
 
 async def test_writes_name_what_is_ours() -> None:
