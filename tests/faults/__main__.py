@@ -51,7 +51,7 @@ def _write(command: str, commit: str, wanted: int, runs: list[dict[str, Any]]) -
 
 def _run() -> dict[str, Any]:
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_TESTS]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_TESTS]
     command += ["--timeout", str(_TIMEOUT), "-n", str(_AT_ONCE), "--dist", "loadfile", "--durations", "12"]
     how = {VARIABLE: "long", "BUSPROOF_KILLS": str(_KILLS)}
     # Of its own: pytest clears away what other runs beside it left in the ordinary place. Short, for sockets.
