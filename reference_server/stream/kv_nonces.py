@@ -94,24 +94,13 @@ class KvNonces:
         if unsure:
             for (event_id, _), places in (await self._call(partial(self._record, unsure))).items():
                 before[event_id] = placing.merged(before[event_id], places)
-        answers = [self._answer(before[event_id], node, at) for event_id, node, at in sightings]
+        answers = [placing.see(before[event_id], node, at) for event_id, node, at in sightings]
         self._remember(before)
         if Sighting.REPLAY in answers:
             pairs = zip(sightings, answers, strict=True)
             repeated = [(event, node) for (event, node, _), answer in pairs if answer is Sighting.REPLAY]
             await self._call(partial(self._record, placing.excerpt(before, repeated)))
         return answers
-
-    def _answer(self, before: Places, node_id: str, sequence: int) -> Sighting:
-        """What a sighting is, given all earlier ones; it counts as one of them from now on."""
-        first = before.get(node_id)
-        if first is None or sequence < first:
-            before[node_id] = sequence
-            return Sighting.FIRST
-        if sequence == first:
-            return Sighting.SAME
-        placing.repeat(before, node_id, sequence)
-        return Sighting.REPLAY
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See the port."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from reference_server.ports import Appended, Layer, Sighting
-from reference_server.stream.places import Places, parts, repeat, retained
+from reference_server.stream.places import Places, parts, retained, see
 
 
 class MemoryNonces:
@@ -42,17 +42,10 @@ class MemoryNonces:
 
     def _see(self, event_id: str, node_id: str, sequence: int) -> Sighting:
         places = self._events.get(event_id, {})
-        first = places.get(node_id)
-        if first is None:
+        if node_id not in places:
             self._events.pop(event_id, None)
             self._events[event_id] = places  # forgotten with the newest of its entries
-        elif sequence == first:
-            return Sighting.SAME
-        elif sequence > first:
-            repeat(places, node_id, sequence)
-            return Sighting.REPLAY
-        places[node_id] = sequence  # the lowest wins
-        return Sighting.FIRST
+        return see(places, node_id, sequence)
 
     async def look_up(self, nonces: Sequence[str]) -> Sequence[int | None]:
         """See NonceStore."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
+from reference_server.ports import Sighting
+
 # A nonce is `<event id>.<node id>`. One key holds those of an event whose Nodes fall into one share, so that
 # a broadcast costs a few writes, and a share of 100,000 Nodes stays below the message size of a server.
 _SHARES = 8
@@ -24,10 +26,17 @@ def parts(nonce: str) -> tuple[str, str]:
     return event_id, node_id
 
 
-def repeat(places: Places, node_id: str, sequence: int) -> None:
-    """Note that the Node's nonce stands at `sequence`, too."""
+def see(places: Places, node_id: str, sequence: int) -> Sighting:
+    """What a sighting of the Node's nonce is, given all earlier ones; from now on it is one of them."""
+    first = places.get(node_id)
+    if first is None or sequence < first:
+        places[node_id] = sequence
+        return Sighting.FIRST
+    if sequence == first:
+        return Sighting.SAME
     name = node_id + _AGAIN
     places[name] = min(places.get(name, 0), -sequence)
+    return Sighting.REPLAY
 
 
 def is_retained(places: Places, node_id: str, low: int) -> bool:
